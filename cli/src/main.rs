@@ -1,0 +1,2 @@
+//! The polyarch command.
+fn main() {}
