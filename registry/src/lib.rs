@@ -1,1 +1,7 @@
-//! Everything OCI.
+//! Everything OCI that polyarch needs: vocabulary, content stores, a distribution client and
+//! server, copying and verification.
+//!
+//! Knows nothing of builds, terminals, argv or the environment.
+
+pub mod oci;
+pub mod store;

@@ -1,0 +1,132 @@
+//! Content stores: blobs by digest, tags by name.
+//!
+//! Owns: the traits every backend implements, the verifying writer, the on-disk layout, gc.
+//! Never: makes a blob visible before its digest and size were computed from the bytes that arrived.
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use tokio::io::AsyncRead;
+
+use crate::oci::{Descriptor, Digest, DigestError};
+
+/// A byte stream read from a store.
+pub type BlobReader = Box<dyn AsyncRead + Send + Unpin>;
+
+/// What a writer promises about the bytes to come.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Expect {
+    /// The digest the bytes must have; `None` accepts any and reports it.
+    pub digest: Option<Digest>,
+    /// The exact number of bytes; `None` accepts any.
+    pub size: Option<u64>,
+}
+
+impl Expect {
+    /// Returns the promise a descriptor makes.
+    pub fn of(descriptor: &Descriptor) -> Self {
+        Self { digest: Some(descriptor.digest.clone()), size: Some(descriptor.size) }
+    }
+}
+
+/// What was committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    /// Digest computed from the bytes.
+    pub digest: Digest,
+    /// Number of bytes.
+    pub size: u64,
+}
+
+/// Blobs by digest.
+pub trait BlobStore: Send + Sync {
+    /// Returns the blob's size, or `None` if it is not there.
+    fn stat<'a>(&'a self, digest: &'a Digest) -> BoxFuture<'a, Result<Option<u64>, StoreError>>;
+
+    /// Opens the blob for reading from byte `offset`.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if it is not there.
+    fn open<'a>(&'a self, digest: &'a Digest, offset: u64) -> BoxFuture<'a, Result<BlobReader, StoreError>>;
+
+    /// Starts a write. Nothing is visible until [`BlobWriter::commit`]; dropping the writer discards the bytes.
+    fn writer(&self, expect: Expect) -> BoxFuture<'_, Result<Box<dyn BlobWriter>, StoreError>>;
+
+    /// Removes a blob; absent blobs are not an error.
+    fn remove<'a>(&'a self, digest: &'a Digest) -> BoxFuture<'a, Result<(), StoreError>>;
+}
+
+/// One blob being written, hashed as it arrives.
+pub trait BlobWriter: Send {
+    /// Appends bytes.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLong`] as soon as the promised size is exceeded.
+    fn write(&mut self, bytes: Bytes) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Bytes written so far.
+    fn written(&self) -> u64;
+
+    /// Checks digest and size, makes the blob durable, then visible.
+    ///
+    /// # Errors
+    /// [`StoreError::DigestMismatch`], [`StoreError::TooShort`], or I/O; then nothing is visible.
+    fn commit(self: Box<Self>) -> BoxFuture<'static, Result<Committed, StoreError>>;
+}
+
+/// Why a store operation failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The blob is not in the store.
+    #[error("blob {0} is not in the store")]
+    NotFound(Digest),
+    /// The bytes have another digest than promised.
+    #[error("blob has digest {got}, expected {want}")]
+    DigestMismatch {
+        /// The promise.
+        want: Digest,
+        /// What the bytes hash to.
+        got: Digest,
+    },
+    /// Fewer bytes arrived than promised.
+    #[error("blob ended after {got} bytes, expected {want}")]
+    TooShort {
+        /// The promise in bytes.
+        want: u64,
+        /// Bytes that arrived.
+        got: u64,
+    },
+    /// More bytes arrived than promised.
+    #[error("blob is longer than the expected {want} bytes")]
+    TooLong {
+        /// The promise in bytes.
+        want: u64,
+    },
+    /// A digest polyarch cannot compute.
+    #[error(transparent)]
+    Digest(#[from] DigestError),
+    /// The layout on disk is not what this version reads.
+    #[error("store at {path} is not a usable OCI layout: {reason}")]
+    Layout {
+        /// Directory of the store.
+        path: std::path::PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The disk (or quota) is full.
+    #[error("no space left for {path}")]
+    Full {
+        /// File being written.
+        path: std::path::PathBuf,
+    },
+    /// Any other file system error.
+    #[error("{action} {path}")]
+    Io {
+        /// What was attempted, such as `write`.
+        action: &'static str,
+        /// Where.
+        path: std::path::PathBuf,
+        /// Cause.
+        #[source]
+        source: std::io::Error,
+    },
+}
