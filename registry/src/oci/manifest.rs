@@ -76,6 +76,7 @@ pub enum ManifestError {
 
 /// The parsed view of a manifest or index.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "few views are alive at once; a box would show in every match")]
 pub enum Manifest {
     /// One platform's image (or an artifact).
     Image(ImageManifest),

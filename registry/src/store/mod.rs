@@ -3,11 +3,23 @@
 //! Owns: the traits every backend implements, the verifying writer, the on-disk layout, gc.
 //! Never: makes a blob visible before its digest and size were computed from the bytes that arrived.
 
+#[cfg(test)]
+mod contract;
+mod ext;
+pub mod layout;
+mod memory;
+mod verifying;
+
+pub use ext::BlobStoreExt;
+pub use layout::LayoutStore;
+pub use memory::MemoryStore;
+pub use verifying::VerifyingReader;
+
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio::io::AsyncRead;
 
-use crate::oci::{Descriptor, Digest, DigestError};
+use crate::oci::{Descriptor, Digest, DigestError, Hasher};
 
 /// A byte stream read from a store.
 pub type BlobReader = Box<dyn AsyncRead + Send + Unpin>;
@@ -25,6 +37,38 @@ impl Expect {
     /// Returns the promise a descriptor makes.
     pub fn of(descriptor: &Descriptor) -> Self {
         Self { digest: Some(descriptor.digest.clone()), size: Some(descriptor.size) }
+    }
+
+    /// Returns the hasher of the promised digest, SHA-256 where none is promised.
+    ///
+    /// # Errors
+    /// [`StoreError::Digest`] for an algorithm polyarch cannot compute.
+    pub fn hasher(&self) -> Result<Hasher, StoreError> {
+        self.digest.as_ref().map_or_else(|| Ok(Hasher::sha256()), |digest| Ok(digest.hasher()?))
+    }
+
+    /// Checks that `total` bytes are still within the promised size.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLong`].
+    pub fn admit(&self, total: u64) -> Result<(), StoreError> {
+        match self.size {
+            Some(want) if total > want => Err(StoreError::TooLong { want }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Compares what arrived with the promise.
+    ///
+    /// # Errors
+    /// [`StoreError::TooShort`], [`StoreError::TooLong`] or [`StoreError::DigestMismatch`].
+    pub fn settle(self, got: Committed) -> Result<Committed, StoreError> {
+        self.admit(got.size)?;
+        match (self.size, self.digest) {
+            (Some(want), _) if got.size < want => Err(StoreError::TooShort { want, got: got.size }),
+            (_, Some(want)) if want != got.digest => Err(StoreError::DigestMismatch { want, got: got.digest }),
+            _ => Ok(got),
+        }
     }
 }
 
@@ -101,6 +145,16 @@ pub enum StoreError {
         /// The promise in bytes.
         want: u64,
     },
+    /// The blob is larger than the caller is ready to hold in memory.
+    #[error("blob {digest} has {size} bytes, more than the limit of {limit}")]
+    OverLimit {
+        /// The blob.
+        digest: Digest,
+        /// Its size in bytes.
+        size: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
     /// A digest polyarch cannot compute.
     #[error(transparent)]
     Digest(#[from] DigestError),
@@ -111,6 +165,18 @@ pub enum StoreError {
         path: std::path::PathBuf,
         /// What is wrong.
         reason: String,
+    },
+    /// A write to a store that was opened for reading.
+    #[error("store at {path} is open for reading only")]
+    ReadOnly {
+        /// Directory of the store.
+        path: std::path::PathBuf,
+    },
+    /// Another process works in the store, so unreferenced blobs may be in use.
+    #[error("store at {path} is in use by another process")]
+    InUse {
+        /// Directory of the store.
+        path: std::path::PathBuf,
     },
     /// The disk (or quota) is full.
     #[error("no space left for {path}")]
