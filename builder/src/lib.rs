@@ -1,1 +1,11 @@
-//! Build.
+//! Plans a Dockerfile's multistage build for every platform and runs one BuildKit solve per platform.
+//!
+//! Never prints, exits or reads the environment: that is the command line's part.
+
+pub mod buildkit;
+pub mod event;
+pub mod event_sink;
+pub mod limits;
+pub mod node;
+pub mod request;
+pub mod secret;

@@ -1,0 +1,33 @@
+//! Every limit and time-out of a run, in one place, each with its reason.
+
+use std::time::Duration;
+
+/// Limits of a run. `Default` is what the command line uses.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Time to open a connection to a daemon (ssh included).
+    pub connect: Duration,
+    /// Time a started Docker-in-Docker has to answer; slow disks need most of it.
+    pub dind_ready: Duration,
+    /// Time for clean-up after a cancellation before it is abandoned.
+    pub grace: Duration,
+    /// Largest manifest or config read from a daemon or a tar, in bytes.
+    pub manifest_bytes: u64,
+    /// Largest gRPC message accepted from a daemon, in bytes: content writes may be 8 MiB, and BuildKit's own limit is 16 MiB.
+    pub grpc_message_bytes: usize,
+    /// Log bytes kept per vertex for the failure report.
+    pub log_tail_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(20),
+            dind_ready: Duration::from_secs(90),
+            grace: Duration::from_secs(10),
+            manifest_bytes: 4 << 20,
+            grpc_message_bytes: 17 << 20,
+            log_tail_bytes: 64 << 10,
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Machines we can build on: endpoints, dialling, probing, Docker-in-Docker.
+
+pub mod dial;
