@@ -135,3 +135,25 @@ async fn helpers_bound_and_verify() {
         assert!(!store.has(&digest, 6).await.unwrap(), "{name}");
     }
 }
+
+#[tokio::test]
+async fn a_late_promise_is_kept() {
+    for Backend { name, store, _dir } in backends().await {
+        let mut sha512 = crate::oci::Hasher::sha512();
+        sha512.update(b"hello");
+        let sha512 = sha512.finish();
+        for digest in [sha512.clone(), Digest::sha256("hello")] {
+            let mut writer = store.writer(Expect::default()).await.unwrap();
+            writer.write(Bytes::from_static(b"he")).await.unwrap();
+            writer.promise(digest.clone()).await.unwrap();
+            writer.write(Bytes::from_static(b"llo")).await.unwrap();
+            assert_eq!(writer.commit().await.unwrap(), Committed { digest, size: 5 }, "{name}");
+        }
+        let mut writer = store.writer(Expect::default()).await.unwrap();
+        writer.write(Bytes::from_static(b"jello")).await.unwrap();
+        assert!(matches!(writer.promise("x:y".parse().unwrap()).await, Err(StoreError::Digest(_))), "{name}");
+        writer.promise(sha512).await.unwrap();
+        assert!(matches!(writer.commit().await, Err(StoreError::DigestMismatch { .. })), "{name}");
+        assert_eq!(store.stat(&Digest::sha256("jello")).await.unwrap(), None, "{name}");
+    }
+}

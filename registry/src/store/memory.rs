@@ -85,6 +85,16 @@ impl BlobWriter for MemoryWriter {
         self.bytes.len() as u64
     }
 
+    fn promise(&mut self, digest: Digest) -> BoxFuture<'_, Result<(), StoreError>> {
+        let promised = self.expect.promise(digest).map(|other| {
+            if let Some(mut hasher) = other {
+                hasher.update(&self.bytes);
+                self.hasher = hasher;
+            }
+        });
+        ready(promised).boxed()
+    }
+
     fn commit(self: Box<Self>) -> BoxFuture<'static, Result<Committed, StoreError>> {
         let got = Committed { digest: self.hasher.finish(), size: self.bytes.len() as u64 };
         let settled = self.expect.settle(got);

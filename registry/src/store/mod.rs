@@ -19,7 +19,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio::io::AsyncRead;
 
-use crate::oci::{Descriptor, Digest, DigestError, Hasher};
+use crate::oci::{Algorithm, Descriptor, Digest, DigestError, Hasher};
 
 /// A byte stream read from a store.
 pub type BlobReader = Box<dyn AsyncRead + Send + Unpin>;
@@ -45,6 +45,18 @@ impl Expect {
     /// [`StoreError::Digest`] for an algorithm polyarch cannot compute.
     pub fn hasher(&self) -> Result<Hasher, StoreError> {
         self.digest.as_ref().map_or_else(|| Ok(Hasher::sha256()), |digest| Ok(digest.hasher()?))
+    }
+
+    /// Replaces the promised digest. Returns a fresh hasher if what was hashed so far must be hashed again.
+    ///
+    /// # Errors
+    /// [`StoreError::Digest`] for an algorithm polyarch cannot compute; then nothing changed.
+    fn promise(&mut self, digest: Digest) -> Result<Option<Hasher>, StoreError> {
+        let hasher = digest.hasher()?;
+        let before = self.digest.as_ref().map_or(&Algorithm::Sha256, Digest::algorithm);
+        let other = before != digest.algorithm();
+        self.digest = Some(digest);
+        Ok(other.then_some(hasher))
     }
 
     /// Checks that `total` bytes are still within the promised size.
@@ -109,6 +121,13 @@ pub trait BlobWriter: Send {
 
     /// Bytes written so far.
     fn written(&self) -> u64;
+
+    /// Names the digest the bytes must have, where it is known only after they arrived: at the end of an upload
+    /// (distribution-spec, "Pushing a blob in chunks"). Hashes again what was written if the algorithm is another.
+    ///
+    /// # Errors
+    /// [`StoreError::Digest`] for an algorithm polyarch cannot compute; I/O.
+    fn promise(&mut self, digest: Digest) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Checks digest and size, makes the blob durable, then visible.
     ///

@@ -4,7 +4,7 @@
 //! collected into batches; one batch is hashed and written on a blocking thread while the next arrives,
 //! so memory stays at two batches and the async threads never hash.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,11 +16,13 @@ use tokio::task::JoinHandle;
 use super::Lease;
 use super::disk::{blocking, io_error, joined, publish, temp_file};
 use super::paths::Paths;
-use crate::oci::Hasher;
+use crate::oci::{Digest, Hasher};
 use crate::store::{BlobWriter, Committed, Expect, StoreError};
 
 /// Large enough that the hop to a blocking thread does not show, small enough for many writers at once.
 const BATCH: usize = 1024 * 1024;
+/// Bytes read at once when an upload turns out to be of another algorithm.
+const REHASH_CHUNK: usize = 256 * 1024;
 
 pub(super) struct LayoutWriter {
     paths: Arc<Paths>,
@@ -52,6 +54,19 @@ impl Ingest {
             let written = self.temp.as_file_mut().write_all(bytes);
             written.map_err(|error| io_error("write", self.temp.path())(error))?;
         }
+        Ok(self)
+    }
+
+    fn rehash(mut self: Box<Self>, mut hasher: Hasher) -> Result<Box<Self>, StoreError> {
+        let mut file = self.temp.reopen().map_err(io_error("open", self.temp.path()))?;
+        let mut buffer = vec![0; REHASH_CHUNK];
+        loop {
+            match file.read(&mut buffer).map_err(io_error("read", self.temp.path()))? {
+                0 => break,
+                n => hasher.update(&buffer[..n]),
+            }
+        }
+        self.hasher = hasher;
         Ok(self)
     }
 
@@ -107,6 +122,17 @@ impl BlobWriter for LayoutWriter {
 
     fn written(&self) -> u64 {
         self.accepted
+    }
+
+    fn promise(&mut self, digest: Digest) -> BoxFuture<'_, Result<(), StoreError>> {
+        async move {
+            if let Some(hasher) = self.expect.promise(digest)? {
+                let ingest = self.idle().await?;
+                self.state = State::Busy(tokio::task::spawn_blocking(move || ingest.rehash(hasher)));
+            }
+            Ok(())
+        }
+        .boxed()
     }
 
     fn commit(mut self: Box<Self>) -> BoxFuture<'static, Result<Committed, StoreError>> {
