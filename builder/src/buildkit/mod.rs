@@ -1,1 +1,21 @@
-//! BuildKit's API: session services, solve, status, typed errors. The only place with wire types.
+//! BuildKit's API: connection, session services, solve, status, typed errors.
+//!
+//! Owns: everything that touches BuildKit's wire types. Never: decides what to build, where or when;
+//! never lets a wire type out of this module.
+
+pub mod attrs;
+pub mod connect;
+pub mod error;
+pub mod export;
+mod generated;
+pub mod session;
+pub mod solve;
+pub mod status;
+mod upgrade;
+
+pub use connect::{ConnectError, Worker, WorkerInfo};
+pub use error::SolveError;
+pub use export::Export;
+pub use session::{Session, SessionServices};
+pub use solve::{SolveOutcome, SolveSpec};
+pub use status::{Step, Steps};
