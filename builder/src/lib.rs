@@ -5,6 +5,7 @@
 pub mod buildkit;
 pub mod event;
 pub mod event_sink;
+pub mod ignore;
 pub mod limits;
 pub mod node;
 pub mod request;
