@@ -3,10 +3,23 @@
 //! Owns: parsing with the position of the fault, Docker's short names, the parts.
 //! Never: resolves anything.
 
+mod grammar;
+
 use std::fmt;
 use std::str::FromStr;
 
 use super::Digest;
+use grammar::Fault;
+
+/// Returns whether a text is a tag: `[A-Za-z0-9_][A-Za-z0-9._-]{0,127}` (distribution-spec, "Pulling manifests").
+pub fn is_tag(text: &str) -> bool {
+    grammar::check_tag(text, 0).is_ok()
+}
+
+/// Returns whether a text is a repository name without a host: lower-case path components, 255 bytes at most.
+pub fn is_repository(text: &str) -> bool {
+    grammar::check_repository(text).is_ok()
+}
 
 /// A parsed and fully qualified reference. Short names expand as Docker does: `hello` → `docker.io/library/hello`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -99,11 +112,13 @@ impl fmt::Debug for Reference {
 impl FromStr for Reference {
     type Err = ReferenceError;
 
+    /// Parses as Docker does (distribution/reference, `ParseNormalizedNamed`), with these differences:
+    /// an upper-case first component without a dot is a fault, not a host; a port must fit 16 bits;
+    /// the digest must be well-formed in lower case, of any algorithm.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let fail = |reason: &str, at| ReferenceError { text: text.to_owned(), reason: reason.to_owned(), at };
-        let _ = fail;
-        todo!(
-            "oci owner: full parser with positions; agree with oci_client::Reference on every accepted text (proptest)"
-        )
+        grammar::parse(text).map_err(|Fault { at, reason }| ReferenceError { text: text.to_owned(), reason, at })
     }
 }
+
+#[cfg(test)]
+mod tests;
