@@ -91,6 +91,7 @@ pub struct ImageManifest {
     /// The configuration blob.
     pub config: Descriptor,
     /// Layers, base first.
+    #[serde(deserialize_with = "super::null_as_default")]
     pub layers: Vec<Descriptor>,
     /// What this manifest refers to.
     #[serde(default)]
@@ -99,7 +100,7 @@ pub struct ImageManifest {
     #[serde(default)]
     pub artifact_type: Option<String>,
     /// Annotations of the manifest itself.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::null_as_default")]
     pub annotations: Annotations,
 }
 
@@ -108,6 +109,7 @@ pub struct ImageManifest {
 #[serde(rename_all = "camelCase")]
 pub struct ImageIndex {
     /// The children, in order: the first that matches a platform wins.
+    #[serde(deserialize_with = "super::null_as_default")]
     pub manifests: Vec<Descriptor>,
     /// What this index refers to.
     #[serde(default)]
@@ -116,7 +118,7 @@ pub struct ImageIndex {
     #[serde(default)]
     pub artifact_type: Option<String>,
     /// Annotations of the index itself.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::null_as_default")]
     pub annotations: Annotations,
 }
 
@@ -170,5 +172,43 @@ impl Manifest {
             Self::Image(image) => image.subject.as_ref(),
             Self::Index(index) => index.subject.as_ref(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: &str = r#""config":{"mediaType":"a/b","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":0}"#;
+
+    #[test]
+    fn go_null_is_an_empty_list() {
+        let image =
+            RawManifest::new(media_type::OCI_MANIFEST, format!(r#"{{{CONFIG},"layers":null,"annotations":null}}"#));
+        let Ok(Manifest::Image(view)) = image.view() else { panic!("{:?}", image.view()) };
+        assert_eq!((view.layers, view.annotations), (Vec::new(), Annotations::new()));
+        let index = RawManifest::new(media_type::OCI_INDEX, r#"{"manifests":null}"#);
+        assert_eq!(index.view().unwrap().references(), Vec::<&Descriptor>::new());
+    }
+
+    #[test]
+    fn refuses_what_two_readers_could_read_differently() {
+        for (outer, body, want) in [
+            (media_type::OCI_INDEX, format!(r#"{{"manifests":[],{CONFIG}}}"#), "both"),
+            (
+                media_type::OCI_INDEX,
+                r#"{"mediaType":"application/vnd.oci.image.manifest.v1+json","manifests":[]}"#.into(),
+                "but came as",
+            ),
+            ("application/vnd.docker.distribution.manifest.v1+json", "{}".into(), "not an image manifest"),
+            (media_type::OCI_MANIFEST, "{}".into(), "not valid JSON"),
+            (media_type::OCI_MANIFEST, "<html>".into(), "not valid JSON"),
+        ] {
+            let error = Manifest::parse(outer, body.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(want), "{body}: {error}");
+        }
+        assert!(
+            Manifest::parse("application/vnd.oci.image.index.v1+json; charset=utf-8", br#"{"manifests":[]}"#).is_ok()
+        );
     }
 }

@@ -49,6 +49,53 @@ pub fn is_config(media_type: &str) -> bool {
     matches!(media_type, OCI_CONFIG | DOCKER_CONFIG)
 }
 
+/// Which of the two families of media types a manifest is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// OCI image-spec.
+    Oci,
+    /// Docker image manifest version 2, schema 2: no annotations, no artifacts, no subjects.
+    Docker,
+}
+
+impl Format {
+    /// Returns the type of an index (a manifest list).
+    pub fn index(self) -> &'static str {
+        match self {
+            Self::Oci => OCI_INDEX,
+            Self::Docker => DOCKER_LIST,
+        }
+    }
+
+    /// Returns the type of an image manifest.
+    pub fn manifest(self) -> &'static str {
+        match self {
+            Self::Oci => OCI_MANIFEST,
+            Self::Docker => DOCKER_MANIFEST,
+        }
+    }
+
+    /// Returns the type of an image configuration.
+    pub fn config(self) -> &'static str {
+        match self {
+            Self::Oci => OCI_CONFIG,
+            Self::Docker => DOCKER_CONFIG,
+        }
+    }
+
+    /// Returns the type of a layer.
+    pub fn layer(self, compression: LayerCompression) -> &'static str {
+        match (self, compression) {
+            (Self::Oci, LayerCompression::None) => OCI_LAYER,
+            (Self::Oci, LayerCompression::Gzip) => OCI_LAYER_GZIP,
+            (Self::Oci, LayerCompression::Zstd) => OCI_LAYER_ZSTD,
+            (Self::Docker, LayerCompression::None) => DOCKER_LAYER,
+            (Self::Docker, LayerCompression::Gzip) => DOCKER_LAYER_GZIP,
+            (Self::Docker, LayerCompression::Zstd) => DOCKER_LAYER_ZSTD,
+        }
+    }
+}
+
 /// How a layer's tar is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LayerCompression {
