@@ -14,11 +14,16 @@
 //! fsync of the directory. Lock order: lease, then index lock.
 //! Never: re-serialises a blob, follows a path from a manifest.
 
+mod cache;
 mod disk;
+mod gc;
+mod index;
 mod lease;
+mod list;
 mod paths;
 #[cfg(test)]
 mod tests;
+mod walk;
 mod writer;
 
 use std::fs::File;
@@ -36,7 +41,11 @@ use self::paths::Paths;
 use super::{BlobReader, BlobStore, BlobWriter, Expect, StoreError};
 use crate::oci::Digest;
 
+pub use self::cache::{CachedLayer, DiffIdCache, LayerForm};
+pub use self::gc::Removed;
+pub use self::index::{REF_NAME, Root, RootKey};
 pub use self::lease::Lease;
+pub use self::list::RootSummary;
 
 /// Bytes fetched from disk at once: a read hops to a blocking thread, so it must be worth it.
 const READ_CHUNK: usize = 256 * 1024;

@@ -48,7 +48,6 @@ impl Paths {
         self.root.join("blobs")
     }
 
-    #[expect(dead_code, reason = "the table comes next")]
     /// The side table of `cache.rs`.
     pub(super) fn cache(&self) -> PathBuf {
         self.root.join("cache")

@@ -1,5 +1,7 @@
 //! What only a layout on disk can get wrong.
 
+mod roots;
+
 use std::fs;
 use std::path::Path;
 

@@ -1,0 +1,78 @@
+//! Garbage collection: removes blobs that no entry of the root index reaches.
+//!
+//! Owns: the decision and the deletion, under the exclusive lock that no lease allows.
+//! Never: deletes when any reachable manifest could not be read.
+
+use std::fs;
+use std::sync::Arc;
+
+use super::disk::{blocking, io_error, sweep};
+use super::lease::try_exclusive;
+use super::paths::Paths;
+use super::walk::Reached;
+use super::{LayoutStore, StoreError, cache, index};
+use crate::oci::Digest;
+
+/// What gc removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Unreachable blobs.
+    pub blobs: u64,
+    /// Files that interrupted writers left.
+    pub temporary: u64,
+    /// Bytes of both.
+    pub bytes: u64,
+}
+
+impl LayoutStore {
+    /// Removes what no root reaches. Does not wait for others who work in the store.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] while anyone holds a lease; [`StoreError::Layout`] if a reachable manifest cannot be
+    /// read, then nothing was removed.
+    pub async fn gc(&self) -> Result<Removed, StoreError> {
+        self.writable()?;
+        let paths = Arc::clone(&self.paths);
+        blocking(move || collect(&paths)).await
+    }
+}
+
+fn collect(paths: &Paths) -> Result<Removed, StoreError> {
+    let in_use = || StoreError::InUse { path: paths.root().to_owned() };
+    let _alone = try_exclusive(&paths.lease())?.ok_or_else(in_use)?;
+    let mut reached = Reached::default();
+    for root in index::read(paths)?.roots(paths)? {
+        reached.add(paths, &root.descriptor)?;
+    }
+    let swept = sweep(&paths.ingest())?;
+    let mut removed = Removed { blobs: 0, temporary: swept.files, bytes: swept.bytes };
+    for (digest, size) in blobs(paths)? {
+        if !reached.blobs.contains_key(&digest) {
+            let path = paths.blob(&digest);
+            fs::remove_file(&path).map_err(io_error("remove", &path))?;
+            removed = Removed { blobs: removed.blobs + 1, bytes: removed.bytes + size, ..removed };
+        }
+    }
+    cache::prune(paths)?;
+    Ok(removed)
+}
+
+/// Lists `blobs/ALG/HEX`. A file that is not named as a digest is not ours and stays.
+fn blobs(paths: &Paths) -> Result<Vec<(Digest, u64)>, StoreError> {
+    let mut found = Vec::new();
+    for algorithm in fs::read_dir(paths.blobs()).map_err(io_error("list", &paths.blobs()))? {
+        let dir = algorithm.map_err(io_error("list", &paths.blobs()))?;
+        if !dir.path().is_dir() {
+            continue;
+        }
+        for entry in fs::read_dir(dir.path()).map_err(io_error("list", &dir.path()))? {
+            let entry = entry.map_err(io_error("list", &dir.path()))?;
+            let meta = entry.metadata().map_err(io_error("stat", &entry.path()))?;
+            let name = format!("{}:{}", dir.file_name().to_string_lossy(), entry.file_name().to_string_lossy());
+            if let (true, Ok(digest)) = (meta.is_file(), name.parse()) {
+                found.push((digest, meta.len()));
+            }
+        }
+    }
+    Ok(found)
+}
