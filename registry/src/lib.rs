@@ -4,4 +4,5 @@
 //! Knows nothing of builds, terminals, argv or the environment.
 
 pub mod oci;
+pub mod server;
 pub mod store;

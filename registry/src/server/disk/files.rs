@@ -1,0 +1,109 @@
+//! Small files that survive a crash: written aside, synced, renamed, and their directory synced.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use super::MetaError;
+
+/// Adds what was attempted and where.
+pub(super) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> MetaError {
+    let path = path.to_owned();
+    move |source| match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => MetaError::Full { path },
+        _ => MetaError::Io { action, path, source },
+    }
+}
+
+/// Creates a directory and its parents, each one durable in its parent.
+pub(super) fn make_dir(path: &Path) -> Result<(), MetaError> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let Some(parent) = path.parent() else { return Ok(()) };
+    make_dir(parent)?;
+    match fs::create_dir(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(io_error("create", path)(error)),
+        _ => sync_dir(parent),
+    }
+}
+
+/// Writes a file so that readers, and a machine that lost power, see the old or the new content.
+pub(super) fn write_atomic(temp: &Path, path: &Path, bytes: &[u8]) -> Result<(), MetaError> {
+    let parent = path.parent().unwrap_or(path);
+    make_dir(parent)?;
+    let mut file = tempfile::NamedTempFile::new_in(temp).map_err(io_error("create a file in", temp))?;
+    file.write_all(bytes).map_err(io_error("write", path))?;
+    file.as_file().sync_data().map_err(io_error("sync", path))?;
+    file.persist(path).map_err(|error| io_error("rename to", path)(error.error))?;
+    sync_dir(parent)
+}
+
+/// Creates an empty file, durably; it may exist already.
+pub(super) fn touch(path: &Path) -> Result<(), MetaError> {
+    if path.exists() {
+        return Ok(());
+    }
+    let parent = path.parent().unwrap_or(path);
+    make_dir(parent)?;
+    File::options().write(true).create(true).truncate(false).open(path).map_err(io_error("create", path))?;
+    sync_dir(parent)
+}
+
+/// Removes a file, durably. Returns whether it was there.
+pub(super) fn remove(path: &Path) -> Result<bool, MetaError> {
+    match fs::remove_file(path) {
+        Ok(()) => sync_dir(path.parent().unwrap_or(path)).map(|()| true),
+        Err(error) if is_absent(&error) => Ok(false),
+        Err(error) => Err(io_error("remove", path)(error)),
+    }
+}
+
+/// Reads a file of at most `limit` bytes; `None` if it is not there.
+pub(super) fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, MetaError> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if is_absent(&error) => return Ok(None),
+        Err(error) => return Err(io_error("open", path)(error)),
+    };
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(io_error("read", path))?;
+    match bytes.len() as u64 > limit {
+        true => Err(MetaError::Damaged { path: path.to_owned() }),
+        false => Ok(Some(bytes)),
+    }
+}
+
+/// Returns the sorted names in a directory; `None` if it is not there.
+pub(super) fn list(path: &Path) -> Result<Option<Vec<String>>, MetaError> {
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if is_absent(&error) => return Ok(None),
+        Err(error) => return Err(io_error("list", path)(error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(io_error("list", path))?;
+        // A name that is not UTF-8 was not written by this module.
+        names.extend(entry.file_name().into_string().ok());
+    }
+    names.sort_unstable();
+    Ok(Some(names))
+}
+
+/// Removes what a killed process left in the directory for temporary files.
+pub(super) fn clear(temp: &Path) -> Result<(), MetaError> {
+    for name in list(temp)?.unwrap_or_default() {
+        let path: PathBuf = temp.join(name);
+        fs::remove_file(&path).map_err(io_error("remove", &path))?;
+    }
+    Ok(())
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+fn sync_dir(path: &Path) -> Result<(), MetaError> {
+    File::open(path).and_then(|dir| dir.sync_all()).map_err(io_error("sync", path))
+}

@@ -1,0 +1,178 @@
+//! Blob uploads: start, mount, chunks, close, cancel (distribution-spec, "Pushing blobs").
+
+use axum::body::Body;
+use http::header::{CONTENT_RANGE, LOCATION, RANGE};
+use http::{HeaderMap, Response, StatusCode};
+
+use super::Registry;
+use super::body::RequestBody;
+use super::error::{ApiError, Code};
+use super::name::{RepoName, UploadId, parse_digest};
+use super::query::Query;
+use super::range::ChunkRange;
+use super::respond::{DOCKER_UPLOAD_UUID, Reply, blob_created, upload_location, upload_range};
+use super::sessions::{Lease, SessionError};
+use crate::oci::Digest;
+use crate::store::Expect;
+
+/// Which upload a request is about.
+pub struct Target {
+    /// The repository.
+    pub name: RepoName,
+    /// The session.
+    pub id: UploadId,
+}
+
+/// `POST`: mount, upload in one request, or open a session.
+pub async fn start(
+    registry: &Registry,
+    name: RepoName,
+    query: &Query,
+    body: &mut RequestBody,
+) -> Result<Response<Body>, ApiError> {
+    if let Some(mount) = query.get("mount") {
+        let digest = digest_param(mount)?;
+        if let Some(from) = query.get("from").and_then(RepoName::parse)
+            && mount_blob(registry, &name, &from, &digest).await?
+        {
+            return Ok(blob_created(&name, &digest));
+        }
+    } else if let Some(digest) = query.get("digest") {
+        return at_once(registry, &name, digest_param(digest)?, body).await;
+    }
+    let id = registry.sessions().start(name.clone())?;
+    Ok(progress(StatusCode::ACCEPTED, &Target { name, id }, 0).done())
+}
+
+/// Links a blob that another repository holds. Returns whether it does.
+async fn mount_blob(registry: &Registry, name: &RepoName, from: &RepoName, digest: &Digest) -> Result<bool, ApiError> {
+    let (name, from, digest) = (name.clone(), from.clone(), digest.clone());
+    let mounted = registry.meta(move |disk| {
+        let held = disk.has_blob(&from, &digest);
+        if held { disk.link_blob(&name, &digest).map(|()| true) } else { Ok(false) }
+    });
+    Ok(mounted.await?)
+}
+
+/// The whole blob in the `POST` (distribution-spec, "Single POST").
+async fn at_once(
+    registry: &Registry,
+    name: &RepoName,
+    digest: Digest,
+    body: &mut RequestBody,
+) -> Result<Response<Body>, ApiError> {
+    let expect = Expect { digest: Some(digest.clone()), size: body.exact_len() };
+    let mut writer = registry.store().writer(expect).await?;
+    while let Some(bytes) = body.next().await? {
+        writer.write(bytes).await?;
+    }
+    writer.commit().await?;
+    link(registry, name, &digest).await
+}
+
+/// `GET` of a session: how far it got.
+pub fn status(registry: &Registry, target: &Target) -> Result<Response<Body>, ApiError> {
+    let received = registry.sessions().received(&target.name, &target.id)?;
+    Ok(progress(StatusCode::NO_CONTENT, target, received).done())
+}
+
+/// `DELETE` of a session.
+pub fn cancel(registry: &Registry, target: &Target) -> Result<Response<Body>, ApiError> {
+    registry.sessions().cancel(&target.name, &target.id)?;
+    Ok(Reply::new(StatusCode::NO_CONTENT).done())
+}
+
+/// `PATCH`: a chunk, or the whole blob as a stream.
+pub async fn append(
+    registry: &Registry,
+    target: &Target,
+    headers: &HeaderMap,
+    body: &mut RequestBody,
+) -> Result<Response<Body>, ApiError> {
+    let mut lease = registry.sessions().lease(&target.name, &target.id)?;
+    check_place(target, &lease, headers, body)?;
+    receive(registry, &mut lease, body).await?;
+    Ok(progress(StatusCode::ACCEPTED, target, lease.received()).done())
+}
+
+/// `PUT ?digest=`: the last chunk, or none; then the verdict.
+pub async fn finish(
+    registry: &Registry,
+    target: &Target,
+    request: (&HeaderMap, &Query),
+    body: &mut RequestBody,
+) -> Result<Response<Body>, ApiError> {
+    let (headers, query) = request;
+    let digest = digest_param(query.get("digest").ok_or_else(|| ApiError::digest_invalid("`digest` is missing"))?)?;
+    let mut lease = registry.sessions().lease(&target.name, &target.id)?;
+    check_place(target, &lease, headers, body)?;
+    if lease.is_empty() {
+        lease.put(registry.store().writer(Expect { digest: Some(digest.clone()), size: None }).await?);
+    }
+    receive(registry, &mut lease, body).await?;
+    let Some(mut writer) = lease.finish() else { return Err(ApiError::upload_unknown()) };
+    writer.promise(digest.clone()).await?;
+    writer.commit().await?;
+    link(registry, &target.name, &digest).await
+}
+
+async fn link(registry: &Registry, name: &RepoName, digest: &Digest) -> Result<Response<Body>, ApiError> {
+    let created = blob_created(name, digest);
+    let (name, digest) = (name.clone(), digest.clone());
+    registry.meta(move |disk| disk.link_blob(&name, &digest)).await?;
+    Ok(created)
+}
+
+/// Moves a body into a session.
+async fn receive(registry: &Registry, lease: &mut Lease, body: &mut RequestBody) -> Result<(), ApiError> {
+    while let Some(bytes) = body.next().await? {
+        if lease.is_empty() {
+            lease.put(registry.store().writer(Expect::default()).await?);
+        }
+        lease.write(bytes).await?;
+    }
+    Ok(())
+}
+
+/// Checks that a chunk starts where the session ends. A request without `Content-Range` continues there.
+fn check_place(target: &Target, lease: &Lease, headers: &HeaderMap, body: &RequestBody) -> Result<(), ApiError> {
+    let Some(header) = headers.get(CONTENT_RANGE) else { return Ok(()) };
+    let range = header.to_str().ok().and_then(ChunkRange::parse);
+    let range = range.ok_or_else(|| ApiError::upload_invalid("Content-Range is not `<start>-<end>`"))?;
+    if range.start != lease.received() {
+        return Err(ApiError::new(StatusCode::RANGE_NOT_SATISFIABLE, Code::BlobUploadInvalid, "chunk is out of order")
+            .header(LOCATION, &upload_location(&target.name, &target.id))
+            .header(RANGE, &upload_range(lease.received())));
+    }
+    if body.exact_len().is_some_and(|len| Some(len) != range.len()) {
+        return Err(ApiError::new(
+            StatusCode::BAD_REQUEST,
+            Code::SizeInvalid,
+            "Content-Range and Content-Length do not agree",
+        ));
+    }
+    Ok(())
+}
+
+fn progress(status: StatusCode, target: &Target, received: u64) -> Reply {
+    Reply::new(status)
+        .header(LOCATION, upload_location(&target.name, &target.id))
+        .header(RANGE, upload_range(received))
+        .header(DOCKER_UPLOAD_UUID, &target.id)
+}
+
+fn digest_param(text: &str) -> Result<Digest, ApiError> {
+    let digest = parse_digest(text).ok_or_else(|| ApiError::digest_invalid("digest is malformed"))?;
+    // Refused now, so that nobody uploads what cannot be verified.
+    digest.hasher().map_err(|error| ApiError::digest_invalid(error.to_string()))?;
+    Ok(digest)
+}
+
+impl From<SessionError> for ApiError {
+    fn from(error: SessionError) -> Self {
+        match error {
+            SessionError::Unknown => Self::upload_unknown(),
+            SessionError::Busy | SessionError::Full => Self::busy(&error.to_string()),
+        }
+    }
+}
