@@ -7,6 +7,7 @@ pub mod attrs;
 pub mod connect;
 pub mod error;
 pub mod export;
+pub mod filesync;
 mod generated;
 pub mod session;
 pub mod solve;
