@@ -5,6 +5,10 @@
 
 mod details;
 
+use std::sync::Arc;
+
+use polyarch_registry::store::StoreError;
+
 use crate::event::VertexId;
 
 pub use details::{SourceExcerpt, SourceRange};
@@ -35,6 +39,9 @@ pub enum SolveError {
         /// What was seen last.
         message: String,
     },
+    /// The store could not take what the daemon sent.
+    #[error("the result could not be stored")]
+    Store(#[source] Arc<StoreError>),
     /// The daemon cancelled the solve.
     #[error("the daemon cancelled the build")]
     Cancelled,
@@ -70,8 +77,12 @@ impl SolveError {
             | Self::Definition(failure)
             | Self::Unsupported(failure)
             | Self::Daemon(failure) => Some(failure),
-            Self::ConnectionLost { .. } | Self::Cancelled | Self::BadAnswer { .. } => None,
+            Self::ConnectionLost { .. } | Self::Store(_) | Self::Cancelled | Self::BadAnswer { .. } => None,
         }
+    }
+
+    pub(super) fn session_ended() -> Self {
+        Self::ConnectionLost { message: "the session ended".into() }
     }
 
     /// Classifies the status of a failed solve.

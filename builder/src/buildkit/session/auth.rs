@@ -1,8 +1,17 @@
 //! Registry credentials for the daemon.
 //!
-//! Owns: moby.filesync.v1.Auth. Never: stores a credential.
+//! Owns: moby.filesync.v1.Auth. Where the caller fetches tokens itself, the password never leaves this
+//! process: the daemon gets short-lived tokens, and checks with a signature that a session may use a
+//! token another session of the same user fetched (BuildKit `session/auth`). Never: stores a credential.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bollard_buildkit_proto::moby::filesync::v1 as proto;
 use futures::future::BoxFuture;
+use proto::auth_server::Auth;
+use ring::signature::{Ed25519KeyPair, KeyPair};
+use tonic::{Request, Response, Status};
 
 use crate::secret::Secret;
 
@@ -15,7 +24,7 @@ pub struct Credentials {
     pub secret: Secret,
 }
 
-/// A bearer token the daemon wants fetched for it (BuildKit `session/auth`).
+/// A bearer token the daemon wants fetched for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenRequest {
     /// Registry host.
@@ -30,16 +39,30 @@ pub struct TokenRequest {
     pub scopes: Vec<String>,
 }
 
+/// A bearer token.
+#[derive(Debug, Clone)]
+pub struct Token {
+    /// The token.
+    pub token: Secret,
+    /// Lifetime in seconds.
+    pub expires_in: u64,
+}
+
 /// Gives credentials for registries.
 pub trait RegistryAuth: Send + Sync {
     /// Returns the credentials for a host, or `None` to go anonymously.
     fn credentials<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Option<Credentials>>;
 
-    /// Fetches a bearer token so that the password need not leave this process. `None`: not offered;
-    /// the daemon then asks for the credentials.
-    fn fetch_token<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Option<Secret>> {
+    /// Whether [`RegistryAuth::fetch_token`] works for this host. If not, the daemon asks for the credentials.
+    fn fetches_tokens(&self, host: &str) -> bool {
+        let _ = host;
+        false
+    }
+
+    /// Fetches a bearer token. The error's text is shown to the user by the daemon: it must hold no secret.
+    fn fetch_token<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, String>> {
         let _ = request;
-        Box::pin(async { None })
+        Box::pin(async { Err("tokens are not fetched here".to_owned()) })
     }
 }
 
@@ -50,5 +73,89 @@ pub struct NoAuth;
 impl RegistryAuth for NoAuth {
     fn credentials<'a>(&'a self, _host: &'a str) -> BoxFuture<'a, Option<Credentials>> {
         Box::pin(async { None })
+    }
+}
+
+/// The Auth service of a session.
+pub(super) struct AuthService {
+    auth: Arc<dyn RegistryAuth>,
+    /// Key seeds by host, random for each session.
+    seeds: Mutex<HashMap<String, [u8; 32]>>,
+}
+
+impl AuthService {
+    pub(super) fn new(auth: Arc<dyn RegistryAuth>) -> Self {
+        Self { auth, seeds: Mutex::default() }
+    }
+
+    /// Returns the key that proves, for one salt of the daemon, that two sessions know the same seed.
+    fn authority(&self, host: &str, salt: &[u8]) -> Result<Ed25519KeyPair, Status> {
+        if !self.auth.fetches_tokens(host) {
+            // BuildKit then asks for the credentials.
+            return Err(Status::unavailable("tokens are not fetched by this client"));
+        }
+        let mut seeds = self.seeds.lock().unwrap_or_else(PoisonError::into_inner);
+        let seed = *seeds.entry(host.to_owned()).or_insert_with(rand::random);
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, salt);
+        let derived = ring::hmac::sign(&key, &seed);
+        Ed25519KeyPair::from_seed_unchecked(derived.as_ref()).map_err(|_| Status::internal("key derivation failed"))
+    }
+}
+
+#[tonic::async_trait]
+impl Auth for AuthService {
+    async fn credentials(
+        &self,
+        request: Request<proto::CredentialsRequest>,
+    ) -> Result<Response<proto::CredentialsResponse>, Status> {
+        let answer = match self.auth.credentials(&request.into_inner().host).await {
+            Some(found) => proto::CredentialsResponse {
+                username: found.username,
+                secret: String::from_utf8_lossy(found.secret.expose()).into_owned(),
+            },
+            None => proto::CredentialsResponse::default(),
+        };
+        Ok(Response::new(answer))
+    }
+
+    async fn fetch_token(
+        &self,
+        request: Request<proto::FetchTokenRequest>,
+    ) -> Result<Response<proto::FetchTokenResponse>, Status> {
+        let wire = request.into_inner();
+        let request = TokenRequest {
+            host: wire.host,
+            client_id: wire.client_id,
+            realm: wire.realm,
+            service: wire.service,
+            scopes: wire.scopes,
+        };
+        let token = self.auth.fetch_token(&request).await.map_err(Status::unknown)?;
+        Ok(Response::new(proto::FetchTokenResponse {
+            token: String::from_utf8_lossy(token.token.expose()).into_owned(),
+            expires_in: i64::try_from(token.expires_in).unwrap_or(i64::MAX),
+            issued_at: 0,
+        }))
+    }
+
+    async fn get_token_authority(
+        &self,
+        request: Request<proto::GetTokenAuthorityRequest>,
+    ) -> Result<Response<proto::GetTokenAuthorityResponse>, Status> {
+        let request = request.into_inner();
+        let key = self.authority(&request.host, &request.salt)?;
+        Ok(Response::new(proto::GetTokenAuthorityResponse { public_key: key.public_key().as_ref().to_vec() }))
+    }
+
+    async fn verify_token_authority(
+        &self,
+        request: Request<proto::VerifyTokenAuthorityRequest>,
+    ) -> Result<Response<proto::VerifyTokenAuthorityResponse>, Status> {
+        let request = request.into_inner();
+        let key = self.authority(&request.host, &request.salt)?;
+        // NaCl's `sign` format: the signature, then the message.
+        let mut signed = key.sign(&request.payload).as_ref().to_vec();
+        signed.extend_from_slice(&request.payload);
+        Ok(Response::new(proto::VerifyTokenAuthorityResponse { signed }))
     }
 }

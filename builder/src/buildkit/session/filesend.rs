@@ -1,13 +1,22 @@
 //! Exported streams from the daemon.
 //!
-//! Owns: moby.filesync.v1.FileSend with its two wire types. Never: decides file names.
+//! Owns: moby.filesync.v1.FileSend, bytes kind. Never: decides file names.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
+use bollard_buildkit_proto::moby::filesync::v1::BytesMessage;
+use bollard_buildkit_proto::moby::filesync::v1::file_send_server::FileSend as Bytes;
 use futures::future::BoxFuture;
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tonic::metadata::{KeyAndValueRef, MetadataMap};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::reply::{Reply, driven};
+
+/// Prefix of the metadata keys that describe a stream (BuildKit `session/filesync`).
+const METADATA_PREFIX: &str = "exporter-md-";
 
 /// Where the bytes of one exported stream go; flushed and shut down at its end.
 pub type Sink = Box<dyn AsyncWrite + Send + Unpin>;
@@ -33,4 +42,56 @@ pub enum FileSend {
     None,
     /// Byte streams: [`crate::buildkit::Export::OciTar`], `DockerTar`, `Tar`.
     Bytes(Arc<dyn SinkFactory>),
+}
+
+/// Receives byte streams.
+pub(super) struct BytesService(pub(super) Arc<dyn SinkFactory>);
+
+#[tonic::async_trait]
+impl Bytes for BytesService {
+    type DiffCopyStream = Reply<BytesMessage>;
+
+    async fn diff_copy(
+        &self,
+        request: Request<Streaming<BytesMessage>>,
+    ) -> Result<Response<Self::DiffCopyStream>, Status> {
+        let stream = describe(request.metadata());
+        let sink = self.0.open(&stream).await.map_err(failed)?;
+        let incoming = request.into_inner();
+        Ok(Response::new(driven(|_out| receive(incoming, sink))))
+    }
+}
+
+async fn receive(mut incoming: Streaming<BytesMessage>, mut sink: Sink) -> Result<(), Status> {
+    while let Some(message) = incoming.message().await? {
+        sink.write_all(&message.data).await.map_err(failed)?;
+    }
+    sink.shutdown().await.map_err(failed)
+}
+
+fn failed(error: io::Error) -> Status {
+    Status::unknown(format!("the export could not be written: {error}"))
+}
+
+fn describe(metadata: &MetadataMap) -> ExportStream {
+    let described = metadata.iter().filter_map(|entry| {
+        let KeyAndValueRef::Ascii(key, value) = entry else { return None };
+        let key = key.as_str().strip_prefix(METADATA_PREFIX)?;
+        Some((key.to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+    });
+    ExportStream { metadata: described.collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_exporter_metadata_describes_a_stream() {
+        let mut metadata = MetadataMap::new();
+        metadata.insert("exporter-md-containerimage.digest", "sha256:00".parse().unwrap());
+        metadata.insert("buildkit-attachable-exporter-id", "0".parse().unwrap());
+        let expected = [("containerimage.digest".to_owned(), "sha256:00".to_owned())];
+        assert_eq!(describe(&metadata).metadata, expected.into());
+    }
 }

@@ -1,0 +1,79 @@
+//! containerd's content service over our stores.
+//!
+//! Owns: which stores a session offers, and the service BuildKit's exporters, caches and layout
+//! contexts call. Never: trusts a digest or size it is told; the store's writer computes them.
+
+mod ingest;
+mod locks;
+mod service;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use polyarch_registry::store::{BlobStore, StoreError};
+use tonic::Status;
+
+pub(super) use service::ContentService;
+
+/// Stores by the name BuildKit asks for.
+#[derive(Clone, Default)]
+pub struct ContentStores(BTreeMap<String, Arc<dyn BlobStore>>);
+
+impl ContentStores {
+    /// Adds the store every `tar=false` export of the session writes to.
+    #[must_use]
+    pub fn export(mut self, store: Arc<dyn BlobStore>) -> Self {
+        self.0.insert("export".into(), store);
+        self
+    }
+
+    /// Adds a `type=local` cache, imported from or exported to `path` as written in its attributes.
+    #[must_use]
+    pub fn local_cache(mut self, path: &str, store: Arc<dyn BlobStore>) -> Self {
+        self.0.insert(format!("local:{path}"), store);
+        self
+    }
+
+    /// Adds a layout used as a named context ([`crate::buildkit::attrs::LayoutName`]).
+    #[must_use]
+    pub fn layout(mut self, key: &str, store: Arc<dyn BlobStore>) -> Self {
+        self.0.insert(format!("oci:{key}"), store);
+        self
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn get(&self, name: &str) -> Option<&Arc<dyn BlobStore>> {
+        self.0.get(name)
+    }
+}
+
+/// The last error of a store, kept with its type: the daemon returns only its text.
+#[derive(Debug, Clone, Default)]
+pub(in crate::buildkit) struct StoreFault(Arc<Mutex<Option<Arc<StoreError>>>>);
+
+impl StoreFault {
+    /// Returns the last error.
+    pub(in crate::buildkit) fn get(&self) -> Option<Arc<StoreError>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps the error and returns what the daemon is told.
+    fn tell(&self, error: StoreError) -> Status {
+        let text = error.to_string();
+        let status = match &error {
+            // Asking for what is not there is the daemon's affair, not a fault of the store.
+            StoreError::NotFound(_) => return Status::not_found(text),
+            StoreError::Digest(_) => return Status::invalid_argument(text),
+            StoreError::DigestMismatch { .. } | StoreError::TooShort { .. } | StoreError::TooLong { .. } => {
+                Status::failed_precondition(text)
+            }
+            StoreError::Full { .. } => Status::resource_exhausted(text),
+            StoreError::Layout { .. } | StoreError::Io { .. } => Status::internal(text),
+        };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(error));
+        status
+    }
+}
