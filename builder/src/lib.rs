@@ -2,11 +2,14 @@
 //!
 //! Never prints, exits or reads the environment: that is the command line's part.
 
+pub mod assemble;
 pub mod buildkit;
+pub mod classic;
 pub mod event;
 pub mod event_sink;
 pub mod ignore;
 pub mod limits;
 pub mod node;
 pub mod request;
+pub mod run;
 pub mod secret;

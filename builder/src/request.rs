@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use indexmap::IndexMap;
 use polyarch_registry::oci::Platform;
+pub use polyarch_registry::oci::media_type::Format;
 
 use crate::secret::Secret;
 
@@ -185,14 +186,4 @@ pub enum CompressionKind {
     Estargz,
     /// zstd.
     Zstd,
-}
-
-/// Media types of what polyarch publishes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Format {
-    /// OCI image index and manifests.
-    #[default]
-    Oci,
-    /// Docker manifest list and schema 2 manifests.
-    Docker,
 }

@@ -50,9 +50,10 @@ pub fn is_config(media_type: &str) -> bool {
 }
 
 /// Which of the two families of media types a manifest is written in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Format {
     /// OCI image-spec.
+    #[default]
     Oci,
     /// Docker image manifest version 2, schema 2: no annotations, no artifacts, no subjects.
     Docker,

@@ -71,7 +71,11 @@ impl StoreFault {
                 Status::failed_precondition(text)
             }
             StoreError::Full { .. } => Status::resource_exhausted(text),
-            StoreError::Layout { .. } | StoreError::Io { .. } => Status::internal(text),
+            StoreError::Layout { .. }
+            | StoreError::Io { .. }
+            | StoreError::OverLimit { .. }
+            | StoreError::ReadOnly { .. }
+            | StoreError::InUse { .. } => Status::internal(text),
         };
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(error));
         status

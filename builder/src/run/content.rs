@@ -1,0 +1,162 @@
+//! Building on a daemon that sends content by digest: containerd image stores and standalone buildkitd.
+//!
+//! Owns: the solve with the session's content store behind it, and reading its result back out of our store.
+//! Never: trusts what the daemon says of the result beyond the digest to start from.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use polyarch_registry::oci::{Descriptor, Manifest, Platform, RawManifest, media_type};
+use polyarch_registry::store::{BlobStoreExt, LayoutStore};
+use tokio_util::sync::CancellationToken;
+
+use super::check;
+use super::dispatch::Executor;
+use super::outcome::{Attestation, BuiltImage, PlatformError};
+use crate::buildkit::attrs::{SessionNames, frontend_attrs};
+use crate::buildkit::export::ImageOptions;
+use crate::buildkit::solve::new_ref;
+use crate::buildkit::{Export, Session, SolveError, SolveOutcome, SolveSpec, Steps, Worker};
+use crate::event_sink::EventSink;
+use crate::request::BuildRequest;
+
+/// Annotation of an index entry that names the kind of manifest (BuildKit `docs/attestations`).
+pub const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
+
+/// One node's BuildKit with an open session; shared by every platform built there.
+pub struct NodeSession {
+    /// The daemon's BuildKit.
+    pub worker: Worker,
+    /// The session all solves of this node share: the context is sent once.
+    pub session: Session,
+    /// What the session's contexts are called.
+    pub names: SessionNames,
+    /// What to build.
+    pub request: Arc<BuildRequest>,
+    /// Where results go.
+    pub store: Arc<LayoutStore>,
+    /// Largest manifest or config, in bytes.
+    pub manifest_bytes: u64,
+}
+
+impl NodeSession {
+    /// Solves one platform with this export, until done or cancelled.
+    ///
+    /// # Errors
+    /// [`PlatformError::Solve`] or [`PlatformError::Cancelled`].
+    pub async fn solve(
+        &self,
+        platform: &Platform,
+        export: Export,
+        events: &EventSink,
+        cancel: &CancellationToken,
+    ) -> Result<SolveOutcome, PlatformError> {
+        let spec = SolveSpec {
+            reference: new_ref(),
+            frontend_attrs: frontend_attrs(&self.request, platform, &self.names),
+            export,
+            cache_exports: self.request.cache_to.clone(),
+            entitlements: self.request.allow.clone(),
+        };
+        // Dropping the solve is what cancels it at the daemon.
+        tokio::select! {
+            outcome = self.worker.solve(&self.session, spec, events) => outcome.map_err(|source| solve_error(platform, source)),
+            () = cancel.cancelled() => Err(PlatformError::Cancelled),
+        }
+    }
+}
+
+fn solve_error(platform: &Platform, source: SolveError) -> PlatformError {
+    match source {
+        SolveError::Cancelled => PlatformError::Cancelled,
+        source => PlatformError::Solve { platform: platform.clone(), source: Box::new(source) },
+    }
+}
+
+/// Builds through the content service.
+pub struct ContentExecutor(pub Arc<NodeSession>);
+
+impl Executor for ContentExecutor {
+    fn build<'a>(
+        &'a self,
+        platform: &'a Platform,
+        events: &'a EventSink,
+        cancel: &'a CancellationToken,
+    ) -> BoxFuture<'a, Result<BuiltImage, PlatformError>> {
+        Box::pin(async move {
+            let export = Export::OciDirectory(ImageOptions::of(&self.0.request, platform));
+            let outcome = self.0.solve(platform, export, events, cancel).await?;
+            let root = outcome
+                .root
+                .ok_or_else(|| solve_error(platform, SolveError::BadAnswer { key: "containerimage.descriptor" }))?;
+            let collected = tokio::select! {
+                collected = collect(&self.0, platform, &root, outcome.steps) => collected?,
+                () = cancel.cancelled() => return Err(PlatformError::Cancelled),
+            };
+            Ok(collected)
+        })
+    }
+}
+
+/// Reads the result back from the store and checks it.
+async fn collect(
+    node: &NodeSession,
+    platform: &Platform,
+    root: &Descriptor,
+    steps: Steps,
+) -> Result<BuiltImage, PlatformError> {
+    let reader = Reader { node, platform };
+    let raw = reader.manifest(root).await?;
+    let (manifest, attestations) = match reader.view(&raw)? {
+        Manifest::Image(_) => (raw, Vec::new()),
+        Manifest::Index(index) => reader.flatten(&index.manifests).await?,
+    };
+    let found = check::Found { manifest, attestations, steps };
+    check::image(&node.store, platform, found, node.manifest_bytes).await
+}
+
+struct Reader<'a> {
+    node: &'a NodeSession,
+    platform: &'a Platform,
+}
+
+impl Reader<'_> {
+    async fn manifest(&self, descriptor: &Descriptor) -> Result<RawManifest, PlatformError> {
+        let bytes = self.node.store.read_bytes(&descriptor.digest, self.node.manifest_bytes).await?;
+        Ok(RawManifest::new(descriptor.media_type.clone(), bytes))
+    }
+
+    fn view(&self, raw: &RawManifest) -> Result<Manifest, PlatformError> {
+        raw.view().map_err(|error| self.problem(format!("{}: {error}", raw.digest())))
+    }
+
+    fn problem(&self, problem: String) -> PlatformError {
+        PlatformError::Verification { platform: self.platform.clone(), problems: vec![problem] }
+    }
+
+    /// An image with attestations comes as an index: one image, the rest attestation manifests.
+    async fn flatten(&self, children: &[Descriptor]) -> Result<(RawManifest, Vec<Attestation>), PlatformError> {
+        let (mut images, mut attestations) = (Vec::new(), Vec::new());
+        for descriptor in children {
+            let manifest = self.manifest(descriptor).await?;
+            if is_attestation(descriptor) {
+                attestations.push(Attestation { descriptor: descriptor.clone(), manifest });
+            } else {
+                images.push(manifest);
+            }
+        }
+        match (images.pop(), images.is_empty()) {
+            (Some(image), true) => Ok((image, attestations)),
+            (first, _) => {
+                let count = images.len() + usize::from(first.is_some());
+                Err(self.problem(format!("the daemon's index has {count} images, expected 1")))
+            }
+        }
+    }
+}
+
+fn is_attestation(descriptor: &Descriptor) -> bool {
+    descriptor.annotations.contains_key(REFERENCE_TYPE)
+        || (media_type::is_manifest(&descriptor.media_type)
+            && descriptor.platform.as_ref().is_some_and(Platform::is_unknown))
+}

@@ -1,0 +1,12 @@
+//! The run: every platform on its node, each failure an outcome of its own.
+//!
+//! Owns: placement, the dispatcher, one executor per kind of daemon, and the check every result passes before it
+//! counts as built. Never: publishes, prints, or lets one platform's failure end another's build.
+
+pub mod check;
+pub mod content;
+pub mod dispatch;
+pub mod outcome;
+
+pub use dispatch::{Executor, Job, OnFailure, dispatch};
+pub use outcome::{BuiltImage, PlatformError, PlatformOutcome};

@@ -1,0 +1,122 @@
+//! How one platform ended.
+//!
+//! Owns: the result of a platform and its error. Never: decides what the run as a whole means.
+
+use std::time::Duration;
+
+use polyarch_registry::oci::{Descriptor, Platform, RawManifest};
+use polyarch_registry::store::StoreError;
+
+use crate::buildkit::{ConnectError, SolveError, Steps};
+
+/// One platform's image, in the store and verified.
+#[derive(Debug, Clone)]
+pub struct BuiltImage {
+    /// The platform asked for.
+    pub platform: Platform,
+    /// The platform as the config states it, with `os.version` and `os.features`.
+    pub config_platform: Platform,
+    /// The image manifest.
+    pub manifest: RawManifest,
+    /// The config blob.
+    pub config: Descriptor,
+    /// The layers, base first.
+    pub layers: Vec<Descriptor>,
+    /// Attestation manifests, with the annotations and platform of their index entries.
+    pub attestations: Vec<Attestation>,
+    /// What the daemon did.
+    pub steps: Steps,
+}
+
+/// An attestation manifest and its entry in the index BuildKit made.
+#[derive(Debug, Clone)]
+pub struct Attestation {
+    /// The index entry.
+    pub descriptor: Descriptor,
+    /// The manifest.
+    pub manifest: RawManifest,
+}
+
+impl BuiltImage {
+    /// Returns the bytes of config and layers together.
+    pub fn size(&self) -> u64 {
+        self.layers.iter().fold(self.config.size, |sum, layer| sum.saturating_add(layer.size))
+    }
+}
+
+/// How one platform ended, and where.
+#[derive(Debug)]
+pub struct PlatformOutcome {
+    /// The platform.
+    pub platform: Platform,
+    /// The node it was built on.
+    pub node: String,
+    /// The builder as the user wrote it.
+    pub builder: String,
+    /// Wall time.
+    pub elapsed: Duration,
+    /// The image, or why there is none.
+    pub result: Result<BuiltImage, PlatformError>,
+}
+
+/// Why a platform has no image.
+#[derive(Debug, thiserror::Error)]
+pub enum PlatformError {
+    /// The daemon could not be reached or refused the session.
+    #[error("reach BuildKit on {node}")]
+    Connect {
+        /// Node.
+        node: String,
+        /// Cause.
+        #[source]
+        source: ConnectError,
+    },
+    /// The solve failed.
+    #[error("solve for {platform}")]
+    Solve {
+        /// Platform.
+        platform: Platform,
+        /// Cause.
+        #[source]
+        source: Box<SolveError>,
+    },
+    /// The classic image store's result could not be taken over.
+    #[error("take the image for {platform} out of the daemon's image store")]
+    Classic {
+        /// Platform.
+        platform: Platform,
+        /// Cause.
+        #[source]
+        source: crate::classic::ClassicError,
+    },
+    /// The local store failed.
+    #[error("use the local store")]
+    Store(#[from] StoreError),
+    /// What the daemon gave is not the image asked for. All problems are listed.
+    #[error("result for {platform} failed verification: {}", .problems.join("; "))]
+    Verification {
+        /// Platform.
+        platform: Platform,
+        /// Each with blob, want and got.
+        problems: Vec<String>,
+    },
+    /// Cancelled by the user or by `--fail-fast`.
+    #[error("cancelled")]
+    Cancelled,
+    /// The executor's task panicked: a bug.
+    #[error("the build of {platform} panicked")]
+    Panicked {
+        /// Platform.
+        platform: Platform,
+    },
+}
+
+impl PlatformError {
+    /// Returns the solve's error, if the daemon's build is what failed.
+    pub fn solve(&self) -> Option<&SolveError> {
+        match self {
+            Self::Solve { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
