@@ -1,17 +1,22 @@
 //! Exported streams from the daemon.
 //!
-//! Owns: moby.filesync.v1.FileSend, bytes kind. Never: decides file names.
+//! Owns: moby.filesync.v1.FileSend in its two kinds, bytes and files. Never: decides where they go.
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use bollard_buildkit_proto::fsutil::types::Packet;
+use bollard_buildkit_proto::moby::filesync::packet::file_send_server::FileSend as Packets;
 use bollard_buildkit_proto::moby::filesync::v1::BytesMessage;
 use bollard_buildkit_proto::moby::filesync::v1::file_send_server::FileSend as Bytes;
 use futures::future::BoxFuture;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tonic::metadata::{KeyAndValueRef, MetadataMap};
 use tonic::{Request, Response, Status, Streaming};
+
+use crate::buildkit::filesync::{PacketStream, receive_stream};
 
 use super::reply::{Reply, driven};
 
@@ -42,6 +47,9 @@ pub enum FileSend {
     None,
     /// Byte streams: [`crate::buildkit::Export::OciTar`], `DockerTar`, `Tar`.
     Bytes(Arc<dyn SinkFactory>),
+    /// Files, written below this directory: [`crate::buildkit::Export::LocalDir`]. A request does not say which
+    /// solve it belongs to: one solve per session.
+    Directory(PathBuf),
 }
 
 /// Receives byte streams.
@@ -59,6 +67,18 @@ impl Bytes for BytesService {
         let sink = self.0.open(&stream).await.map_err(failed)?;
         let incoming = request.into_inner();
         Ok(Response::new(driven(|_out| receive(incoming, sink))))
+    }
+}
+
+/// Receives files.
+pub(super) struct PacketService(pub(super) PathBuf);
+
+#[tonic::async_trait]
+impl Packets for PacketService {
+    type DiffCopyStream = PacketStream;
+
+    async fn diff_copy(&self, request: Request<Streaming<Packet>>) -> Result<Response<PacketStream>, Status> {
+        Ok(Response::new(receive_stream(self.0.clone(), request.into_inner())))
     }
 }
 

@@ -6,18 +6,21 @@ use std::sync::Arc;
 
 use bollard_buildkit_proto::health::health_server::HealthServer;
 use bollard_buildkit_proto::moby::buildkit::secrets::v1::secrets_server::SecretsServer;
+use bollard_buildkit_proto::moby::filesync::packet::file_send_server::FileSendServer as PacketServer;
 use bollard_buildkit_proto::moby::filesync::v1::auth_server::AuthServer;
 use bollard_buildkit_proto::moby::filesync::v1::file_send_server::FileSendServer;
+use bollard_buildkit_proto::moby::filesync::v1::file_sync_server::FileSyncServer;
 use bollard_buildkit_proto::moby::upload::v1::upload_server::UploadServer;
 use indexmap::IndexMap;
 use tonic::service::{Routes, RoutesBuilder};
 
 use super::auth::{AuthService, NoAuth, RegistryAuth};
 use super::content::{ContentService, ContentStores, StoreFault};
-use super::filesend::{BytesService, FileSend};
+use super::filesend::{BytesService, FileSend, PacketService};
 use super::health::HealthService;
 use super::secrets::SecretsService;
 use super::upload::UploadService;
+use crate::buildkit::filesync::{FileSyncService, LocalDirs};
 use crate::buildkit::generated::content::content_server::ContentServer;
 use crate::event_sink::EventSink;
 use crate::request::{SecretSource, SshSource};
@@ -30,6 +33,8 @@ pub struct SessionServices {
     pub secrets: IndexMap<String, SecretSource>,
     /// `--ssh`.
     pub ssh: IndexMap<String, SshSource>,
+    /// Local directories: `context`, `dockerfile` and named contexts ([`crate::buildkit::attrs::local_name`]).
+    pub dirs: LocalDirs,
     /// Spooled tar contexts.
     pub uploads: Uploads,
     /// Where exported streams go.
@@ -50,6 +55,7 @@ impl SessionServices {
             auth: Arc::new(NoAuth),
             secrets: IndexMap::new(),
             ssh: IndexMap::new(),
+            dirs: LocalDirs::new(),
             uploads: Uploads::new(),
             files: FileSend::None,
             content: ContentStores::default(),
@@ -71,11 +77,11 @@ impl SessionServices {
             mount.list("moby.upload.v1.Upload", &["Pull"]);
             mount.routes.add_service(UploadServer::new(UploadService(self.uploads)));
         }
-        if let FileSend::Bytes(sinks) = self.files {
-            mount.list("moby.filesync.v1.FileSend", &["DiffCopy"]);
-            let server = FileSendServer::new(BytesService(sinks)).max_decoding_message_size(message_limit);
-            mount.routes.add_service(server);
+        if !self.dirs.is_empty() {
+            mount.list("moby.filesync.v1.FileSync", &["DiffCopy"]);
+            mount.routes.add_service(FileSyncServer::new(FileSyncService::new(self.dirs)));
         }
+        mount.file_send(self.files, message_limit);
         if !self.content.is_empty() {
             mount.list("containerd.services.content.v1.Content", &CONTENT_METHODS);
             let service = ContentService::new(self.content, fault.clone(), self.events);
@@ -97,5 +103,20 @@ struct Mount {
 impl Mount {
     fn list(&mut self, service: &str, methods: &[&str]) {
         self.methods.extend(methods.iter().map(|method| format!("/{service}/{method}")));
+    }
+
+    fn file_send(&mut self, files: FileSend, limit: usize) {
+        match files {
+            FileSend::None => return,
+            FileSend::Bytes(sinks) => {
+                let server = FileSendServer::new(BytesService(sinks));
+                self.routes.add_service(server.max_decoding_message_size(limit));
+            }
+            FileSend::Directory(dest) => {
+                let server = PacketServer::new(PacketService(dest));
+                self.routes.add_service(server.max_decoding_message_size(limit));
+            }
+        }
+        self.list("moby.filesync.v1.FileSend", &["DiffCopy"]);
     }
 }

@@ -1,0 +1,38 @@
+//! `--cache-from` as the frontend's `cache-imports` (BuildKit `client/solve.go`, parseCacheOptions).
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{AttrsError, SessionNames};
+use crate::request::CacheSpec;
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Entry<'a> {
+    r#type: &'a str,
+    attrs: BTreeMap<&'a str, String>,
+}
+
+/// Returns the JSON of the imports, or `None` if there are none.
+///
+/// # Errors
+/// [`AttrsError::NoCacheDigest`]: BuildKit cannot find a local cache's manifest by itself.
+pub fn cache_imports(specs: &[CacheSpec], names: &SessionNames) -> Result<Option<String>, AttrsError> {
+    if specs.is_empty() {
+        return Ok(None);
+    }
+    let entries: Vec<_> = specs.iter().map(|spec| entry(spec, names)).collect::<Result<_, _>>()?;
+    // Strings and string maps always serialise.
+    Ok(serde_json::to_string(&entries).ok())
+}
+
+fn entry<'a>(spec: &'a CacheSpec, names: &SessionNames) -> Result<Entry<'a>, AttrsError> {
+    let mut attrs: BTreeMap<_, _> = spec.attrs.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
+    if spec.kind == "local" && !attrs.contains_key("digest") {
+        let source = attrs.get("src").cloned().unwrap_or_default();
+        let digest = names.local_caches.get(&source).ok_or(AttrsError::NoCacheDigest(source))?;
+        attrs.insert("digest", digest.to_string());
+    }
+    Ok(Entry { r#type: &spec.kind, attrs })
+}
