@@ -3,6 +3,7 @@
 //!
 //! Knows nothing of builds, terminals, argv or the environment.
 
+pub mod client;
 pub mod oci;
 pub mod server;
 pub mod store;

@@ -1,0 +1,66 @@
+//! Blobs: whether they exist, reading, deleting.
+//!
+//! Owns: the operations; [`super::download`] and [`super::upload`] do the transfers.
+//! Never: buffers a blob.
+
+use http::{Method, header};
+
+use super::Registry;
+use super::auth::Access;
+use super::call::{Answer, Answered, Call, found};
+use super::download::Download;
+use super::error::ClientError;
+use crate::oci::{Descriptor, Digest, Reference};
+
+impl Registry {
+    /// Returns the size of a blob of the repository, or `None` if it is not there. Where a registry
+    /// does not tell the size, it is that of `want`.
+    ///
+    /// # Errors
+    /// See [`ClientError::kind`].
+    pub async fn blob_exists(&self, reference: &Reference, want: &Descriptor) -> Result<Option<u64>, ClientError> {
+        let mut call = Call::new(reference, Access::Pull, Method::HEAD, &path(&want.digest));
+        call.answer = Answer::Blob;
+        let answered = found(self.call(&call).await)?;
+        Ok(answered.map(|answered| answered.reply.content_length().unwrap_or(want.size)))
+    }
+
+    /// Opens a blob for reading. Size and digest are checked on the way; a broken connection is
+    /// continued where it broke.
+    ///
+    /// # Errors
+    /// At once if the blob is absent or of another size; see [`Download::chunk`] for later ones.
+    pub async fn get_blob(&self, reference: &Reference, descriptor: &Descriptor) -> Result<Download, ClientError> {
+        Download::open(self.clone(), reference.clone(), descriptor.clone()).await
+    }
+
+    /// Deletes a blob from the repository. Absent is not an error.
+    ///
+    /// # Errors
+    /// [`super::ErrorKind::Rejected`] where the registry has deletion disabled (405), and others.
+    pub async fn delete_blob(&self, reference: &Reference, digest: &Digest) -> Result<(), ClientError> {
+        let call = Call::new(reference, Access::Delete, Method::DELETE, &path(digest));
+        found(self.call(&call).await).map(drop)
+    }
+
+    /// Asks for a blob's bytes from `offset` on, once.
+    pub(super) async fn read_blob(
+        &self,
+        reference: &Reference,
+        digest: &Digest,
+        offset: u64,
+    ) -> Result<Answered, ClientError> {
+        let mut call = Call::new(reference, Access::Pull, Method::GET, &path(digest));
+        call.answer = Answer::Blob;
+        if offset > 0
+            && let Ok(range) = header::HeaderValue::from_str(&format!("bytes={offset}-"))
+        {
+            call = call.header(header::RANGE, range);
+        }
+        self.attempt(&call).await
+    }
+}
+
+pub(super) fn path(digest: &Digest) -> String {
+    format!("blobs/{digest}")
+}

@@ -1,0 +1,292 @@
+//! One request to a registry: authorization, redirects, retries.
+//!
+//! Owns: [`Call`] and how it is carried out. `Authorization` goes to the registry's own origin only.
+//! Never: knows what the request means.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, StatusCode};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+use url::Url;
+
+use super::auth::{Access, Authorization, Scope, Subject};
+use super::endpoint::{refused, resolve};
+use super::error::{ClientError, ErrorKind, Fault};
+use super::pool::same_origin;
+use super::reply::{self, Reply};
+use super::retry::Attempt;
+use super::upload::Payload;
+use super::{Registry, RetryNotice};
+use crate::oci::Reference;
+
+/// Where a request goes.
+#[derive(Debug, Clone)]
+pub(crate) enum Target {
+    /// A path below the host's root.
+    Path(String),
+    /// A URL that the registry gave and that was checked.
+    Url(Url),
+}
+
+/// What kind of answer is expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// An API's answer: a web page is an error.
+    Api,
+    /// A blob, perhaps from a storage service.
+    Blob,
+}
+
+/// A request, as often as it is sent.
+pub(crate) struct Call<'a> {
+    pub(crate) host: &'a str,
+    pub(crate) scopes: BTreeSet<Scope>,
+    pub(crate) method: Method,
+    pub(crate) target: Target,
+    pub(crate) headers: HeaderMap,
+    pub(crate) payload: Payload<'a>,
+    pub(crate) answer: Answer,
+}
+
+impl<'a> Call<'a> {
+    /// Returns a request on `repository/…path` without a body.
+    pub(crate) fn new(reference: &'a Reference, access: Access, method: Method, path: &str) -> Self {
+        let target = Target::Path(format!("v2/{}/{path}", reference.repository()));
+        let scope = Scope { repository: reference.repository().to_owned(), access };
+        Self {
+            host: reference.host(),
+            scopes: [scope].into(),
+            method,
+            target,
+            headers: HeaderMap::new(),
+            payload: Payload::Empty,
+            answer: Answer::Api,
+        }
+    }
+
+    pub(crate) fn at(self, url: Url) -> Self {
+        Self { target: Target::Url(url), ..self }
+    }
+
+    pub(crate) fn header(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    pub(crate) fn payload(self, payload: Payload<'a>) -> Self {
+        Self { payload, ..self }
+    }
+
+    fn follows(&self) -> bool {
+        self.method == Method::GET || self.method == Method::HEAD
+    }
+}
+
+/// A reply together with the URL the registry was asked at: `Location` is resolved against it.
+pub(crate) struct Answered {
+    pub(crate) reply: Reply,
+    pub(crate) base: Url,
+    pub(crate) url: Url,
+}
+
+impl Registry {
+    /// Carries out a call, again where that may help.
+    pub(crate) async fn call(&self, call: &Call<'_>) -> Result<Answered, ClientError> {
+        self.retrying(|| self.attempt(call)).await
+    }
+
+    /// Repeats `work` as the policy allows.
+    pub(crate) async fn retrying<T, F>(&self, work: impl Fn() -> F) -> Result<T, ClientError>
+    where
+        F: Future<Output = Result<T, ClientError>>,
+    {
+        let start = Instant::now();
+        let mut number = 1;
+        loop {
+            let error = match work().await {
+                Err(error) if error.is_retryable() => error,
+                done => return done,
+            };
+            let Some(delay) = self.delay(&error, number, start.elapsed()) else { return Err(error) };
+            self.notice(&error, number, delay);
+            tokio::time::sleep(delay).await;
+            number += 1;
+        }
+    }
+
+    pub(crate) fn delay(&self, error: &ClientError, number: u32, elapsed: Duration) -> Option<Duration> {
+        let config = &self.inner.config;
+        let attempt = Attempt { number, elapsed, retry_after: error.retry_after(), jitter: (config.jitter)() };
+        config.retry.delay(attempt)
+    }
+
+    pub(crate) fn notice(&self, error: &ClientError, number: u32, delay: Duration) {
+        let notice = RetryNotice {
+            host: error.host().to_owned(),
+            request: error.to_string(),
+            reason: error.kind(),
+            detail: error.fault().to_string(),
+            attempt: number,
+            delay,
+        };
+        tracing::debug!(?notice, "trying again");
+        if let Some(observer) = &self.observer {
+            observer(notice);
+        }
+    }
+
+    /// Carries out a call once: with what is known, with a renewed authorization after a 401, and
+    /// along redirects.
+    pub(crate) async fn attempt(&self, call: &Call<'_>) -> Result<Answered, ClientError> {
+        let base = self.inner.pool.base(call.host).await?;
+        let url = match &call.target {
+            Target::Url(url) => url.clone(),
+            Target::Path(path) => base
+                .join(path)
+                .map_err(|_| ClientError::at(call.host, Fault::Protocol(format!("{path:?} is not a path"))))?,
+        };
+        let on = |url: &Url, fault| ClientError::on(call.host, &call.method, url, fault);
+        let permit = self.permit(call.host).await;
+        let (mut reply, mut at) = if same_origin(&base, &url) {
+            (self.authorized(call, &base, &url, permit).await?, url.clone())
+        } else {
+            // An upload's Location on a host the user has listed.
+            let sent = self.foreign(call, &base, &url, permit).await;
+            (sent.map_err(|fault| on(&url, fault))?, url.clone())
+        };
+        if call.follows() {
+            (reply, at) = self.follow(call, &base, reply, at).await?;
+        }
+        self.inner.notes.take(call.host, reply.headers(), self.inner.config.limits.warnings);
+        let checked = match call.answer {
+            Answer::Api => reply.check_api().await,
+            Answer::Blob => reply.check_blob().await,
+        };
+        checked.map_err(|fault| on(&at, fault))?;
+        Ok(Answered { reply, base, url: at })
+    }
+
+    async fn authorized(
+        &self,
+        call: &Call<'_>,
+        base: &Url,
+        url: &Url,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Reply, ClientError> {
+        let on = |fault| ClientError::on(call.host, &call.method, url, fault);
+        let subject = Subject { host: call.host, base, scopes: call.scopes.clone() };
+        let client = self.inner.pool.own(call.host, url).await.map_err(on)?;
+        let first = self.inner.auth.current(&subject).await?;
+        let reply = self.send(call, &client, url, first.as_ref()).await.map_err(on)?;
+        if reply.status() != StatusCode::UNAUTHORIZED {
+            return Ok(self.reply(reply, permit));
+        }
+        let asked = reply.headers().get_all(header::WWW_AUTHENTICATE);
+        let asked: Vec<String> = asked.iter().filter_map(|v| v.to_str().ok().map(str::to_owned)).collect();
+        let better = self.inner.auth.answer(&subject, asked.iter().map(String::as_str), first.as_ref()).await?;
+        match better {
+            None => Ok(self.reply(reply, permit)),
+            Some(better) => {
+                drop(reply);
+                let reply = self.send(call, &client, url, Some(&better)).await.map_err(on)?;
+                Ok(self.reply(reply, permit))
+            }
+        }
+    }
+
+    async fn foreign(
+        &self,
+        call: &Call<'_>,
+        base: &Url,
+        url: &Url,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<Reply, Fault> {
+        let client = self.inner.pool.foreign(base, url).await?;
+        let reply = self.send(call, &client, url, None).await?;
+        Ok(self.reply(reply, permit))
+    }
+
+    /// Follows redirects of a GET or HEAD. Other methods are never redirected.
+    async fn follow(
+        &self,
+        call: &Call<'_>,
+        base: &Url,
+        mut reply: Reply,
+        mut at: Url,
+    ) -> Result<(Reply, Url), ClientError> {
+        let limits = &self.inner.config.limits;
+        for count in 0.. {
+            if !matches!(reply.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+                break;
+            }
+            let on = |fault| ClientError::on(call.host, &call.method, &at, fault);
+            let location = reply.header(header::LOCATION).ok_or_else(|| on(missing("redirect")))?;
+            let next = resolve(&at, location).map_err(on)?;
+            if count >= limits.redirects {
+                return Err(on(refused(&next, "there were too many redirects")));
+            }
+            drop(reply);
+            let permit = self.permit(call.host).await;
+            reply = if same_origin(base, &next) {
+                self.authorized(call, base, &next, permit).await?
+            } else {
+                self.foreign(call, base, &next, permit).await.map_err(on)?
+            };
+            at = next;
+        }
+        Ok((reply, at))
+    }
+
+    async fn send(
+        &self,
+        call: &Call<'_>,
+        client: &reqwest::Client,
+        url: &Url,
+        authorization: Option<&Authorization>,
+    ) -> Result<reqwest::Response, Fault> {
+        let mut headers = call.headers.clone();
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if let Some(authorization) = authorization {
+            headers.insert(header::AUTHORIZATION, authorization.value.clone());
+        }
+        let body = call.payload.open().await?;
+        if let Some(length) = body.length.filter(|_| call.method != Method::GET && call.method != Method::HEAD) {
+            headers.insert(header::CONTENT_LENGTH, length.into());
+        }
+        let mut request = reqwest::Request::new(call.method.clone(), url.clone());
+        *request.headers_mut() = headers;
+        *request.body_mut() = body.body;
+        reply::send(client, request, &self.inner.config.limits, body.meter).await
+    }
+
+    fn reply(&self, response: reqwest::Response, permit: OwnedSemaphorePermit) -> Reply {
+        Reply::new(response, Some(permit), &self.inner.config.limits)
+    }
+
+    /// Waits for one of the host's slots. Nothing closes the semaphore, so there always is one.
+    async fn permit(&self, host: &str) -> OwnedSemaphorePermit {
+        let slots = Arc::clone(&self.inner.slots(host));
+        match slots.acquire_owned().await {
+            Ok(permit) => permit,
+            Err(_closed) => unreachable!("the semaphore is never closed"),
+        }
+    }
+}
+
+/// Returns the fault of an answer without `Location`.
+pub(crate) fn missing(what: &str) -> Fault {
+    Fault::Protocol(format!("the {what} has no usable Location"))
+}
+
+/// Turns "not found" into `None`.
+pub(crate) fn found<T>(result: Result<T, ClientError>) -> Result<Option<T>, ClientError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,384 @@
+//! What can go wrong between this process and a registry.
+//!
+//! Owns: [`ClientError`], its classification, reading a registry's error body.
+//! Never: advice to the user, or text from a registry that is not escaped.
+
+use std::fmt;
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use oci_client::errors::{OciEnvelope, OciErrorCode};
+use url::Url;
+
+use super::credentials::CredentialError;
+use super::retry::is_retryable_status;
+use super::text::{SafeUrl, untrusted};
+use crate::oci::{Digest, ManifestError};
+
+/// A failed request, or a failed preparation of one.
+#[derive(Debug)]
+pub struct ClientError {
+    site: Box<Site>,
+    fault: Box<Fault>,
+}
+
+#[derive(Debug)]
+struct Site {
+    host: String,
+    request: Option<(Method, SafeUrl)>,
+}
+
+/// Classes of failure that callers decide by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ErrorKind {
+    /// The manifest, blob, repository or upload does not exist.
+    NotFound,
+    /// No credentials, or they were not accepted.
+    Unauthorized,
+    /// Known, but not allowed to do this.
+    Denied,
+    /// Too many requests.
+    RateLimited,
+    /// Larger than the registry or polyarch accepts.
+    TooLarge,
+    /// The registry fails or restarts (5xx).
+    Unavailable,
+    /// Something answers, but it is not a registry.
+    NotARegistry,
+    /// The TLS handshake failed.
+    Tls,
+    /// No connection.
+    Connect,
+    /// The connection broke.
+    Interrupted,
+    /// Nothing happened for too long.
+    Timeout,
+    /// Bytes are not what their digest, size or media type says.
+    Mismatch,
+    /// The registry breaks the distribution-spec.
+    Protocol,
+    /// The registry refuses the request for another reason.
+    Rejected,
+    /// Following the registry would be unsafe.
+    Unsafe,
+    /// Credentials, certificates or the blob on this side cannot be read.
+    Local,
+}
+
+/// What happened.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The registry answered with a status that is not success.
+    #[error("answered {status}{}", Messages(.errors))]
+    Status {
+        /// The status.
+        status: StatusCode,
+        /// The registry's own words, escaped and cut.
+        errors: Vec<RegistryMessage>,
+        /// `Retry-After`, not capped.
+        retry_after: Option<Duration>,
+    },
+    /// A web page or another server answered.
+    #[error("answered {status} with {content_type}, which is not a registry's answer")]
+    NotARegistry {
+        /// The status.
+        status: StatusCode,
+        /// The media type, escaped.
+        content_type: String,
+    },
+    /// No connection could be made.
+    #[error("cannot connect")]
+    Connect(#[source] reqwest::Error),
+    /// The TLS handshake failed.
+    #[error("cannot establish TLS")]
+    Tls(#[source] reqwest::Error),
+    /// The connection broke while sending or receiving.
+    #[error("connection lost")]
+    Interrupted(#[source] reqwest::Error),
+    /// Nothing happened for too long.
+    #[error("no {what} for {} s", .after.as_secs())]
+    Timeout {
+        /// What was waited for.
+        what: &'static str,
+        /// The limit that passed.
+        after: Duration,
+    },
+    /// A body is larger than its budget.
+    #[error("{what} is larger than {limit} bytes")]
+    TooLarge {
+        /// What was read.
+        what: &'static str,
+        /// The budget.
+        limit: u64,
+    },
+    /// The bytes have another digest.
+    #[error("content has digest {got}, expected {want}")]
+    Digest {
+        /// What was asked for or promised.
+        want: Digest,
+        /// What the bytes hash to, or what the registry claims.
+        got: Digest,
+    },
+    /// The number of bytes is another.
+    #[error("content has {got} bytes, expected {want}")]
+    Size {
+        /// What the descriptor promises.
+        want: u64,
+        /// What was announced or arrived.
+        got: u64,
+    },
+    /// The manifest is not one.
+    #[error("unusable manifest")]
+    Manifest(#[source] ManifestError),
+    /// The registry breaks the protocol.
+    #[error("registry breaks the protocol: {0}")]
+    Protocol(String),
+    /// A realm, redirect, `Location` or `Link` points where polyarch does not go.
+    #[error("refused to follow {target}: {reason}")]
+    Refused {
+        /// Where to.
+        target: String,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// Credentials could not be read.
+    #[error("cannot read credentials")]
+    Credentials(#[source] CredentialError),
+    /// The blob to send could not be read.
+    #[error("cannot read the blob to send")]
+    Source(#[source] std::io::Error),
+    /// The settings for this host cannot be used.
+    #[error("unusable settings for the host: {reason}")]
+    Setup {
+        /// What is wrong.
+        reason: String,
+        /// Cause.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+}
+
+/// One entry of a registry's error body.
+#[derive(Debug)]
+pub struct RegistryMessage {
+    /// The code of the distribution-spec, or the registry's own.
+    pub code: OciErrorCode,
+    /// The message, escaped and cut.
+    pub message: String,
+}
+
+struct Messages<'a>(&'a [RegistryMessage]);
+
+impl fmt::Display for Messages<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, error) in self.0.iter().enumerate() {
+            let code = serde_json::to_value(&error.code).unwrap_or_default();
+            let code = untrusted(code.as_str().unwrap_or("?"), 64);
+            f.write_str(if i == 0 { ": " } else { "; " })?;
+            match error.message.as_str() {
+                "" => f.write_str(&code)?,
+                message => write!(f, "{code} ({message})")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ClientError {
+    pub(crate) fn at(host: &str, fault: Fault) -> Self {
+        Self { site: Box::new(Site { host: host.to_owned(), request: None }), fault: Box::new(fault) }
+    }
+
+    pub(crate) fn on(host: &str, method: &Method, url: &Url, fault: Fault) -> Self {
+        let request = Some((method.clone(), SafeUrl::new(url)));
+        Self { site: Box::new(Site { host: host.to_owned(), request }), fault: Box::new(fault) }
+    }
+
+    /// Returns the registry's host as the reference names it.
+    pub fn host(&self) -> &str {
+        &self.site.host
+    }
+
+    /// Returns the method of the request, if one was made.
+    pub fn method(&self) -> Option<&Method> {
+        self.site.request.as_ref().map(|(method, _)| method)
+    }
+
+    /// Returns the URL of the request without its secrets, if one was made.
+    pub fn url(&self) -> Option<&SafeUrl> {
+        self.site.request.as_ref().map(|(_, url)| url)
+    }
+
+    /// Returns what happened.
+    pub fn fault(&self) -> &Fault {
+        &self.fault
+    }
+
+    /// Returns the status, if the registry answered.
+    pub fn status(&self) -> Option<StatusCode> {
+        match &*self.fault {
+            Fault::Status { status, .. } | Fault::NotARegistry { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// Returns whether the registry's error body has this code.
+    pub fn has_code(&self, code: &OciErrorCode) -> bool {
+        matches!(&*self.fault, Fault::Status { errors, .. } if errors.iter().any(|error| error.code == *code))
+    }
+
+    /// Returns the registry's `Retry-After`, not capped.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match &*self.fault {
+            Fault::Status { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// Returns whether the same request may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        match &*self.fault {
+            Fault::Status { status, .. } => is_retryable_status(*status),
+            Fault::Connect(_) | Fault::Interrupted(_) | Fault::Timeout { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Returns the class of the failure.
+    pub fn kind(&self) -> ErrorKind {
+        match &*self.fault {
+            Fault::Status { status, .. } => status_kind(*status),
+            Fault::NotARegistry { .. } => ErrorKind::NotARegistry,
+            Fault::Connect(_) => ErrorKind::Connect,
+            Fault::Tls(_) => ErrorKind::Tls,
+            Fault::Interrupted(_) => ErrorKind::Interrupted,
+            Fault::Timeout { .. } => ErrorKind::Timeout,
+            Fault::TooLarge { .. } => ErrorKind::TooLarge,
+            Fault::Digest { .. } | Fault::Size { .. } | Fault::Manifest(_) => ErrorKind::Mismatch,
+            Fault::Protocol(_) => ErrorKind::Protocol,
+            Fault::Refused { .. } => ErrorKind::Unsafe,
+            Fault::Credentials(_) | Fault::Source(_) | Fault::Setup { .. } => ErrorKind::Local,
+        }
+    }
+}
+
+fn status_kind(status: StatusCode) -> ErrorKind {
+    match status.as_u16() {
+        401 => ErrorKind::Unauthorized,
+        403 => ErrorKind::Denied,
+        404 | 410 => ErrorKind::NotFound,
+        413 => ErrorKind::TooLarge,
+        429 => ErrorKind::RateLimited,
+        408 | 500..600 => ErrorKind::Unavailable,
+        _ => ErrorKind::Rejected,
+    }
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.site.request {
+            Some((method, url)) => write!(f, "{method} {url}"),
+            None => write!(f, "use registry {}", self.site.host),
+        }
+    }
+}
+
+impl std::error::Error for ClientError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&*self.fault)
+    }
+}
+
+/// Longest message kept, in characters, and most messages kept.
+const MESSAGE_CHARS: usize = 512;
+const MESSAGES: usize = 8;
+
+/// Reads a bounded error body; anything that is not the spec's envelope gives no messages.
+pub(crate) fn parse_envelope(body: &[u8]) -> Vec<RegistryMessage> {
+    let Ok(envelope) = serde_json::from_slice::<OciEnvelope>(body) else { return Vec::new() };
+    let message = |error: oci_client::errors::OciError| RegistryMessage {
+        code: error.code,
+        message: untrusted(&error.message, MESSAGE_CHARS),
+    };
+    envelope.errors.into_iter().take(MESSAGES).map(message).collect()
+}
+
+/// Sorts a transport error by what the chain of causes holds, never by its text.
+pub(crate) fn transport_fault(error: reqwest::Error) -> Fault {
+    let error = error.without_url();
+    if let Some(refused) = find::<super::address::Forbidden>(&error) {
+        return Fault::Refused { target: refused.host.clone(), reason: refused.reason };
+    }
+    if let Some(source) = find::<super::upload::SourceFailed>(&error) {
+        return Fault::Source(source.to_io());
+    }
+    if find::<rustls::Error>(&error).is_some() {
+        return Fault::Tls(error);
+    }
+    if error.is_connect() { Fault::Connect(error) } else { Fault::Interrupted(error) }
+}
+
+/// Finds a cause of type `T`, also inside the [`std::io::Error`]s that hide theirs from `source()`.
+pub(crate) fn find<'a, T: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a T> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<T>() {
+            return Some(found);
+        }
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        next = match inner {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(code: u16, body: &[u8]) -> ClientError {
+        let status = StatusCode::from_u16(code).unwrap();
+        let url = Url::parse("https://u:p@r.example.com/v2/x/manifests/1?sig=2").unwrap();
+        let fault = Fault::Status { status, errors: parse_envelope(body), retry_after: None };
+        ClientError::on("r.example.com", &Method::GET, &url, fault)
+    }
+
+    #[test]
+    fn one_layer_each_and_escaped() {
+        let body = br#"{"errors":[{"code":"DENIED","message":"no\n::error::\u001b[2J","detail":{}},{"code":"OWN"}]}"#;
+        let error = status(403, body);
+        assert_eq!(error.to_string(), "GET https://r.example.com/v2/x/manifests/1?…");
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert_eq!(cause, "answered 403 Forbidden: DENIED (no\\u{a}::error::\\u{1b}[2J); OWN");
+        assert!(error.has_code(&OciErrorCode::Denied));
+    }
+
+    #[test]
+    fn bodies_that_are_no_envelope_say_nothing() {
+        for body in [&b""[..], b"<html>", b"{}", b"[]", b"{\"errors\":{}}", b"{\"errors\":[{}]}", b"\xff"] {
+            assert!(parse_envelope(body).is_empty());
+        }
+        let many = format!("{{\"errors\":[{}]}}", vec!["{\"code\":\"X\"}"; 100].join(","));
+        assert_eq!(parse_envelope(many.as_bytes()).len(), MESSAGES);
+    }
+
+    #[test]
+    fn kinds_and_retries_follow_the_status() {
+        for (code, kind, retryable) in [
+            (400, ErrorKind::Rejected, false),
+            (401, ErrorKind::Unauthorized, false),
+            (403, ErrorKind::Denied, false),
+            (404, ErrorKind::NotFound, false),
+            (413, ErrorKind::TooLarge, false),
+            (429, ErrorKind::RateLimited, true),
+            (500, ErrorKind::Unavailable, true),
+            (501, ErrorKind::Unavailable, false),
+            (503, ErrorKind::Unavailable, true),
+        ] {
+            let error = status(code, b"");
+            assert_eq!((error.kind(), error.is_retryable()), (kind, retryable), "{code}");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! A client of the OCI distribution-spec 1.1.
+//!
+//! Owns: connections, authorization, retries and verification of everything that is read.
+//! Never: reads the environment, prints, keeps a task running, or trusts a header for what content is.
+//!
+//! One [`Registry`] serves a whole process: it holds the connections, tokens and limits of all hosts.
+//! Its methods take a [`Reference`], whose host and repository say where to go. Every method retries
+//! by [`RetryPolicy`], and every future may be dropped at any time.
+//!
+//! Layers, from the bottom: `reply` sends once and reads within [`Limits`]; `pool` chooses what is
+//! trusted; `auth` answers challenges; `call` adds redirects and retries; the rest are the
+//! operations of the specification.
+
+mod address;
+mod auth;
+mod blobs;
+mod call;
+mod chunked;
+pub mod credentials;
+mod download;
+mod endpoint;
+mod error;
+mod limits;
+mod manifests;
+mod notes;
+mod once;
+mod pool;
+mod reply;
+pub mod retry;
+mod secret;
+mod settings;
+mod tags;
+pub mod text;
+mod upload;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::Method;
+use tokio::sync::Semaphore;
+
+pub use credentials::{Credential, CredentialError, CredentialSources};
+pub use download::Download;
+pub use error::{ClientError, ErrorKind, Fault, RegistryMessage};
+pub use limits::Limits;
+pub use manifests::{ManifestHead, Pushed};
+pub use notes::RateLimit;
+pub use retry::RetryPolicy;
+pub use secret::Secret;
+pub use settings::{ClientCert, Config, HostSettings, ProxyMode, RealmPolicy, Security};
+pub use tags::TagList;
+pub use upload::{BlobSource, BytesSource, Mounted, Progress, Session};
+
+use crate::oci::Reference;
+use ErrorKind as Kind;
+
+/// A client of all registries a process talks to. Clones share everything but the observer.
+#[derive(Clone)]
+pub struct Registry {
+    inner: Arc<Inner>,
+    observer: Option<Observer>,
+}
+
+struct Inner {
+    config: Arc<Config>,
+    pool: Arc<pool::Pool>,
+    auth: auth::Auth,
+    notes: notes::Notes,
+    slots: Mutex<HashMap<String, Arc<Semaphore>>>,
+}
+
+/// Is told before each new attempt.
+pub type Observer = Arc<dyn Fn(RetryNotice) + Send + Sync>;
+
+/// A request failed and will be tried again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetryNotice {
+    /// Host of the reference.
+    pub host: String,
+    /// Method and URL, without secrets.
+    pub request: String,
+    /// Why the attempt failed.
+    pub reason: ErrorKind,
+    /// The same in words, escaped.
+    pub detail: String,
+    /// Number of the failed attempt, from 1.
+    pub attempt: u32,
+    /// Time until the next one.
+    pub delay: Duration,
+}
+
+impl Registry {
+    /// Returns a client; nothing is read or connected yet.
+    pub fn new(config: Config) -> Self {
+        let config = Arc::new(config);
+        let pool = Arc::new(pool::Pool::new(Arc::clone(&config)));
+        let auth = auth::Auth::new(Arc::clone(&config), Arc::clone(&pool));
+        let inner = Inner { config, pool, auth, notes: notes::Notes::default(), slots: Mutex::default() };
+        Self { inner: Arc::new(inner), observer: None }
+    }
+
+    /// Returns the same client with another observer of retries.
+    #[must_use]
+    pub fn with_observer(&self, observer: Observer) -> Self {
+        Self { inner: Arc::clone(&self.inner), observer: Some(observer) }
+    }
+
+    /// Returns the settings.
+    pub fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    /// Returns host and text of each distinct `Warning` seen so far, escaped and sorted.
+    pub fn warnings(&self) -> Vec<(String, String)> {
+        self.inner.notes.warnings()
+    }
+
+    /// Returns the last rate limit a host told.
+    pub fn rate_limit(&self, host: &str) -> Option<RateLimit> {
+        self.inner.notes.rate(host)
+    }
+
+    /// Checks that a registry answers and lets us read the repository's API root.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotARegistry`] where something else answers, [`ErrorKind::Unauthorized`] and others.
+    pub async fn ping(&self, reference: &Reference) -> Result<(), ClientError> {
+        self.enter(reference, auth::Access::Pull).await
+    }
+
+    /// Learns how to authorize and gets a token that may push, so that no later request of a push
+    /// needs a narrower one first.
+    pub(crate) async fn enter_for_push(&self, reference: &Reference) -> Result<(), ClientError> {
+        match self.enter(reference, auth::Access::Push).await {
+            // Some registries keep their root from tokens of one repository; the real requests decide.
+            Err(error) if matches!(error.kind(), Kind::Unauthorized | Kind::Denied | Kind::NotFound) => Ok(()),
+            done => done,
+        }
+    }
+
+    async fn enter(&self, reference: &Reference, access: auth::Access) -> Result<(), ClientError> {
+        let mut call = call::Call::new(reference, access, Method::GET, "");
+        call.target = call::Target::Path("v2/".to_owned());
+        self.call(&call).await.map(drop)
+    }
+}
+
+impl Inner {
+    fn slots(&self, host: &str) -> Arc<Semaphore> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let per_host = self.config.limits.per_host.max(1);
+        Arc::clone(slots.entry(host.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(per_host))))
+    }
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registry").field("hosts", &self.inner.config.hosts.keys()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod futures_are_send {
+    use super::*;
+
+    fn check<T: Send>(_: T) {}
+
+    #[allow(dead_code)]
+    fn all(registry: &Registry, at: &Reference, blob: &crate::oci::Descriptor, source: &BytesSource) {
+        check(registry.get_manifest(at));
+        check(registry.put_blob(at, blob, source, None));
+        check(registry.mount_blob(at, blob, at));
+        check(registry.get_blob(at, blob));
+        check(registry.tags(at));
+    }
+}
