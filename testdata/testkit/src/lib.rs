@@ -1,1 +1,18 @@
-//! Test support.
+//! Test support: images made from nothing, an embedded registry to talk to, plain HTTP, and the test
+//! bed's addresses. Unpublished; used only by tests.
+//!
+//! Everything here panics where a test would: there is no error to handle.
+
+#![allow(clippy::unwrap_used, reason = "a failing helper is a failing test")]
+
+pub mod bed;
+pub mod http;
+pub mod images;
+pub mod layer;
+pub mod registry;
+
+pub use bed::Bed;
+pub use http::Http;
+pub use images::{Image, Index};
+pub use layer::Layer;
+pub use registry::TestRegistry;
