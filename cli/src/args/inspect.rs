@@ -1,0 +1,19 @@
+//! `polyarch inspect`.
+
+use clap::Args;
+
+use super::values::ReportFormat;
+
+/// Show what is behind a reference: index, platforms, attestations.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// Registry reference, oci:DIR[:TAG], or store:NAME-or-DIGEST
+    #[arg(value_name = "REF")]
+    pub reference: String,
+    /// How it is written
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub format: ReportFormat,
+    /// Write the manifest's own bytes, unchanged
+    #[arg(long, conflicts_with = "format")]
+    pub raw: bool,
+}

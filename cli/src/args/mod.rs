@@ -1,0 +1,111 @@
+//! The command line as clap reads it: types only. A doc comment is the help text.
+//!
+//! Never: reads the environment, checks that files exist, or knows what an option leads to;
+//! [`crate::settings`] does.
+
+pub mod build;
+pub mod inspect;
+pub mod push;
+pub mod registry;
+pub mod store;
+pub mod values;
+pub mod verify;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use build::BuildArgs;
+pub use inspect::InspectArgs;
+pub use push::PushArgs;
+pub use registry::RegistryCommand;
+pub use store::StoreCommand;
+pub use verify::VerifyArgs;
+
+/// Builds one container image for many platforms, verifies every byte of it, and publishes it safely.
+#[derive(Debug, Parser)]
+#[command(name = "polyarch", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_long_help = crate::settings::env_vars::help(), subcommand_required = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct GlobalArgs {
+    /// Local content store [default: $XDG_DATA_HOME/polyarch/store]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub store: Option<PathBuf>,
+    /// When to use colour
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: values::Color,
+    /// Log more to stderr (-vv for everything); POLYARCH_LOG takes a filter
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// One command.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build an image for every platform asked for, and join the results into one index
+    #[command(alias = "b")]
+    Build(Box<BuildArgs>),
+    /// Show what is behind a reference: index, platforms, attestations
+    Inspect(InspectArgs),
+    /// Check that an image is complete and is what its digests and platforms say
+    Verify(VerifyArgs),
+    /// Publish a result that is in the store
+    Push(PushArgs),
+    /// Look after the local content store
+    #[command(subcommand)]
+    Store(StoreCommand),
+    /// Run the embedded registry
+    #[command(subcommand)]
+    Registry(RegistryCommand),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn help_of(path: &[&str]) -> String {
+        let mut command = Cli::command().term_width(100);
+        command.build();
+        let leaf = path.iter().fold(&mut command, |command, name| command.find_subcommand_mut(name).unwrap());
+        leaf.render_long_help().to_string()
+    }
+
+    #[test]
+    fn definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_reads_well() {
+        let paths: [&[&str]; 7] =
+            [&[], &["build"], &["inspect"], &["verify"], &["push"], &["store"], &["registry", "serve"]];
+        for path in paths {
+            let name = format!("help_{}", if path.is_empty() { "polyarch".to_owned() } else { path.join("_") });
+            insta::assert_snapshot!(name, help_of(path));
+        }
+    }
+
+    #[test]
+    fn wrong_usage_suggests() {
+        let lines =
+            ["biuld", "build --platfrom linux/amd64", "build --format ocl", "build --check --call outline", "inspect"];
+        let shown = lines.map(|line| {
+            let words = std::iter::once("polyarch").chain(line.split(' '));
+            format!("$ polyarch {line}\n{}", Cli::try_parse_from(words).unwrap_err())
+        });
+        insta::assert_snapshot!(shown.join("\n"));
+    }
+}

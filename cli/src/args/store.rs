@@ -1,0 +1,41 @@
+//! `polyarch store`.
+
+use clap::{Args, Subcommand};
+
+use super::values::ReportFormat;
+
+/// Look after the local content store.
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// List what is in the store
+    #[command(visible_alias = "list")]
+    Ls(LsArgs),
+    /// Forget names; their content goes with the next gc
+    Rm(RmArgs),
+    /// Remove content that no name reaches
+    Gc(GcArgs),
+}
+
+/// List what is in the store.
+#[derive(Debug, Args)]
+pub struct LsArgs {
+    /// How it is written
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub format: ReportFormat,
+}
+
+/// Forget names; their content goes with the next gc.
+#[derive(Debug, Args)]
+pub struct RmArgs {
+    /// Names as `store ls` shows them
+    #[arg(value_name = "NAME", required = true)]
+    pub names: Vec<String>,
+}
+
+/// Remove content that no name reaches.
+#[derive(Debug, Args)]
+pub struct GcArgs {
+    /// Say what would go, remove nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}

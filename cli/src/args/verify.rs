@@ -1,0 +1,24 @@
+//! `polyarch verify`.
+
+use clap::Args;
+
+use super::values::ReportFormat;
+
+/// Check that an image is complete and is what its digests and platforms say.
+///
+/// Reads every manifest and config, and asks for the presence and size of every layer.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Registry reference, oci:DIR[:TAG], or store:NAME-or-DIGEST
+    #[arg(value_name = "REF")]
+    pub reference: String,
+    /// Also read every layer: its digest, its decompressed diff_id, its entries
+    #[arg(long)]
+    pub deep: bool,
+    /// Platforms that must be there
+    #[arg(long, value_name = "LIST")]
+    pub platform: Vec<String>,
+    /// How the findings are written
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub format: ReportFormat,
+}

@@ -1,0 +1,332 @@
+//! `polyarch build`: arguments and environment become one request and what to do with its result.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use indexmap::IndexMap;
+use polyarch_builder::request::{
+    AttestationKind, BuildRequest, Compression, CompressionKind, ContextSource, Format, Network, NoCache, SecretSource,
+    SshSource,
+};
+use polyarch_registry::oci::Reference;
+
+use super::annotation::{self, Annotations};
+use super::attest::{self, Attestations};
+use super::context::{self, Inputs, Spool};
+use super::export::ImageAttrs;
+use super::output::{self, Output, Outputs, Shorthands};
+use super::{
+    Env, SettingsError, Surroundings, ValueError, cache, env_vars, host, pair, platform, secret, size, ssh, tag, ulimit,
+};
+use crate::args::build::{BuildArgs, BuilderArgs, CacheArgs, ResultArgs, SandboxArgs, SourceArgs};
+use crate::args::values;
+use crate::report::Mode;
+
+pub use crate::args::values::{Call, Feature, Transfer};
+
+/// Everything a build needs, resolved and checked.
+#[derive(Debug)]
+pub struct BuildSettings {
+    /// What is built. No platforms: the run fills in the node's own.
+    pub request: BuildRequest,
+    /// What becomes of the result; empty leaves it in the store.
+    pub outputs: Vec<Output>,
+    /// Names of the result, `latest` filled in.
+    pub tags: Vec<Reference>,
+    /// Annotations of all levels; those of manifests are in the request too.
+    pub annotations: Annotations,
+    /// Builders as written, in order; never empty.
+    pub builders: Vec<String>,
+    /// What a failing platform does to the others.
+    pub on_failure: OnFailure,
+    /// Which way the result takes to the registry.
+    pub transfer: Transfer,
+    /// Features the user can do without.
+    pub allow_missing: BTreeSet<Feature>,
+    /// What the frontend is asked for.
+    pub call: Call,
+    /// How progress is shown.
+    pub progress: Mode,
+    /// Where metadata is written.
+    pub metadata_file: Option<PathBuf>,
+    /// Where the result's digest is written.
+    pub iidfile: Option<PathBuf>,
+    /// Spooled standard input; keep it until the build has ended.
+    pub spool: Spool,
+}
+
+/// What a failing platform does to the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFailure {
+    /// They run to their end, and their results stay in the store.
+    Finish,
+    /// They are cancelled.
+    Stop,
+}
+
+/// Resolves `polyarch build`.
+///
+/// # Errors
+/// The first thing on the command line that cannot be used.
+pub fn resolve(args: &BuildArgs, around: &mut Surroundings<'_>) -> Result<BuildSettings, SettingsError> {
+    let annotations = annotation::parse_list(&args.source.annotation).map_err(|error| error.of("--annotation"))?;
+    let shorthands = Shorthands { push: args.result.push, load: args.result.load };
+    let outputs = output::resolve(&args.result.output, shorthands, around)?;
+    let tags = tags(&args.result.tag, &outputs)?;
+    let builders = builders(&args.builder, around.env);
+    let progress = progress(args, around)?;
+    // Standard input is read last: a slip elsewhere should not cost an upload.
+    let (request, spool) = request(args, &outputs.image, &annotations, around)?;
+    Ok(BuildSettings {
+        request,
+        outputs: outputs.list,
+        tags,
+        annotations,
+        builders,
+        on_failure: if args.builder.fail_fast { OnFailure::Stop } else { OnFailure::Finish },
+        transfer: args.builder.transfer,
+        allow_missing: args.builder.allow_missing.iter().copied().collect(),
+        call: if args.source.check { Call::Check } else { args.source.call },
+        progress,
+        metadata_file: args.report.metadata_file.as_ref().map(|path| around.resolve(path)),
+        iidfile: args.report.iidfile.as_ref().map(|path| around.resolve(path)),
+        spool,
+    })
+}
+
+fn request(
+    args: &BuildArgs,
+    image: &ImageAttrs,
+    annotations: &Annotations,
+    around: &mut Surroundings<'_>,
+) -> Result<(BuildRequest, Spool), SettingsError> {
+    let env = around.env;
+    let (network, allow) = network(&args.sandbox)?;
+    let platforms = platforms(&args.source, env)?;
+    let build_contexts = build_contexts(&args.source, around)?;
+    let secrets = secrets(&args.sandbox, around)?;
+    let ssh = ssh_sources(&args.sandbox, around)?;
+    let attestations = attestations(&args.result)?;
+    let sandbox = &args.sandbox;
+    let request = BuildRequest {
+        platforms,
+        target: args.source.target.clone().filter(|target| !target.is_empty()),
+        build_args: build_args(&args.source, env)?,
+        build_contexts,
+        secrets,
+        ssh,
+        labels: pair::labels(&args.source.label).map_err(|error| error.of("--label"))?,
+        no_cache: no_cache(&args.cache)?,
+        pull: args.cache.pull,
+        cache_from: each(&args.cache.cache_from, "--cache-from", |value| cache::parse(value, cache::Direction::From))?,
+        cache_to: each(&args.cache.cache_to, "--cache-to", |value| cache::parse(value, cache::Direction::To))?,
+        attestations,
+        add_hosts: each(&sandbox.add_host, "--add-host", host::parse)?,
+        network,
+        shm_size: sandbox.shm_size.as_deref().map(size::parse).transpose().map_err(|error| error.of("--shm-size"))?,
+        ulimits: each(&sandbox.ulimit, "--ulimit", ulimit::parse)?,
+        allow,
+        compression: compression(&args.result, image)?,
+        format: format(&args.result, image)?,
+        manifest_annotations: annotations.manifest.clone(),
+        // Placeholders: the two inputs are resolved last, for they may read standard input.
+        context: ContextSource::Verbatim(String::new()),
+        dockerfile: polyarch_builder::request::DockerfileSource::Text(Vec::new()),
+    };
+    let Inputs { context, dockerfile, spool } = context::resolve(&args.context, args.source.file.as_deref(), around)?;
+    Ok((BuildRequest { context, dockerfile, ..request }, spool))
+}
+
+/// Reads every value of one option.
+fn each<T>(
+    values: &[String],
+    option: &'static str,
+    read: impl Fn(&str) -> Result<T, ValueError>,
+) -> Result<Vec<T>, SettingsError> {
+    values.iter().map(|value| read(value).map_err(|error| error.of(option))).collect()
+}
+
+fn platforms(args: &SourceArgs, env: &Env) -> Result<Vec<polyarch_registry::oci::Platform>, SettingsError> {
+    match env.get(&env_vars::DOCKER_DEFAULT_PLATFORM) {
+        Some(value) if args.platform.is_empty() => {
+            platform::parse_list(&[value.to_owned()]).map_err(|error| error.of("DOCKER_DEFAULT_PLATFORM"))
+        }
+        _ => platform::parse_list(&args.platform).map_err(|error| error.of("--platform")),
+    }
+}
+
+fn build_args(args: &SourceArgs, env: &Env) -> Result<IndexMap<String, String>, SettingsError> {
+    let mut build_args = pair::build_args(&args.build_arg, env).map_err(|error| error.of("--build-arg"))?;
+    // As buildx: a reproducible time stamp reaches the build without being repeated.
+    let name = env_vars::SOURCE_DATE_EPOCH.name;
+    if let Some(epoch) = env.get(&env_vars::SOURCE_DATE_EPOCH) {
+        build_args.entry(name.to_owned()).or_insert_with(|| epoch.to_owned());
+    }
+    Ok(build_args)
+}
+
+fn build_contexts(
+    args: &SourceArgs,
+    around: &Surroundings<'_>,
+) -> Result<IndexMap<String, ContextSource>, SettingsError> {
+    let list = each(&args.build_context, "--build-context", |value| context::named(value, &around.cwd))?;
+    Ok(list.into_iter().collect())
+}
+
+fn secrets(args: &SandboxArgs, around: &Surroundings<'_>) -> Result<IndexMap<String, SecretSource>, SettingsError> {
+    let list = each(&args.secret, "--secret", |value| {
+        let spec = secret::parse(value)?;
+        let id = spec.id.clone();
+        secret::resolve(value, spec, around.env, &around.cwd).map(|source| (id, source))
+    })?;
+    Ok(list.into_iter().collect())
+}
+
+fn ssh_sources(args: &SandboxArgs, around: &Surroundings<'_>) -> Result<IndexMap<String, SshSource>, SettingsError> {
+    let list = each(&args.ssh, "--ssh", |value| {
+        let (id, paths) = ssh::parse(value)?;
+        ssh::resolve(value, &paths, around.env, &around.cwd).map(|source| (id, source))
+    })?;
+    Ok(list.into_iter().collect())
+}
+
+fn no_cache(args: &CacheArgs) -> Result<NoCache, SettingsError> {
+    match (args.no_cache, args.no_cache_filter.is_empty()) {
+        (true, false) => Err(SettingsError::conflict("--no-cache already covers what --no-cache-filter names")),
+        (true, true) => Ok(NoCache::All),
+        (false, false) => Ok(NoCache::Stages(args.no_cache_filter.clone())),
+        (false, true) => Ok(NoCache::Allow),
+    }
+}
+
+/// The network mode, and the entitlements: buildx grants `network.host` to whoever asks for the mode.
+fn network(args: &SandboxArgs) -> Result<(Network, Vec<String>), SettingsError> {
+    const MODES: [&str; 3] = ["default", "none", "host"];
+    const ENTITLEMENTS: [&str; 3] = ["network.host", "security.insecure", "device"];
+    let mode = match args.network.as_str() {
+        "" | "default" | "sandbox" => Network::Default,
+        "none" => Network::None,
+        "host" => Network::Host,
+        other => {
+            let error = ValueError::new(other, format!("`{other}` is not a network mode of a build"));
+            return Err(error.near(other, &MODES).of("--network"));
+        }
+    };
+    let mut allow = each(&args.allow, "--allow", |value| {
+        let name = value.split('=').next().unwrap_or_default();
+        match ENTITLEMENTS.contains(&name) {
+            true => Ok(value.to_owned()),
+            false => Err(ValueError::new(value, format!("`{name}` is not an entitlement")).near(name, &ENTITLEMENTS)),
+        }
+    })?;
+    if mode == Network::Host && !allow.iter().any(|name| name == ENTITLEMENTS[0]) {
+        allow.push(ENTITLEMENTS[0].to_owned());
+    }
+    Ok((mode, allow))
+}
+
+fn attestations(args: &ResultArgs) -> Result<Attestations, SettingsError> {
+    let mut all = Attestations::new();
+    for value in &args.attest {
+        attest::attest(value, &mut all).map_err(|error| error.of("--attest"))?;
+    }
+    if let Some(value) = &args.provenance {
+        attest::short(AttestationKind::Provenance, value, &mut all).map_err(|error| error.of("--provenance"))?;
+    }
+    if let Some(value) = &args.sbom {
+        attest::short(AttestationKind::Sbom, value, &mut all).map_err(|error| error.of("--sbom"))?;
+    }
+    Ok(all)
+}
+
+fn compression(args: &ResultArgs, image: &ImageAttrs) -> Result<Compression, SettingsError> {
+    let kind = args.compression.map(|kind| match kind {
+        values::Compression::Gzip => CompressionKind::Gzip,
+        values::Compression::Zstd => CompressionKind::Zstd,
+        values::Compression::Uncompressed => CompressionKind::Uncompressed,
+        values::Compression::Estargz => CompressionKind::Estargz,
+    });
+    let kind = kind.or(image.compression);
+    let level = args.compression_level.or(image.level);
+    let force = args.force_compression || image.force.unwrap_or(false);
+    // BuildKit `util/compression`: gzip levels as in zlib, zstd levels as in the reference implementation.
+    let range = match kind {
+        Some(CompressionKind::Zstd) => 0..=22,
+        Some(CompressionKind::Uncompressed) => 0..=0,
+        _ => 0..=9,
+    };
+    match level {
+        Some(level) if !range.contains(&level) => {
+            let reason = format!("the level is not within {} to {}", range.start(), range.end());
+            Err(ValueError::new(&level.to_string(), reason).of("--compression-level"))
+        }
+        _ => Ok(Compression { kind, level, force }),
+    }
+}
+
+/// `--format`, or `oci-mediatypes=` of an output; eStargz and zstd exist as OCI media types only.
+fn format(args: &ResultArgs, image: &ImageAttrs) -> Result<Format, SettingsError> {
+    let named = args.format.map(|format| match format {
+        values::Format::Oci => Format::Oci,
+        values::Format::Docker => Format::Docker,
+    });
+    match (named, image.format) {
+        (Some(named), Some(other)) if named != other => {
+            Err(SettingsError::conflict("--format and an output's oci-mediatypes= contradict each other"))
+        }
+        (named, other) => Ok(named.or(other).unwrap_or_default()),
+    }
+}
+
+/// Tags of `-t` and of outputs' `name=`; publishing needs at least one.
+fn tags(values: &[String], outputs: &Outputs) -> Result<Vec<Reference>, SettingsError> {
+    let mut tags = tag::parse_list(values).map_err(|error| error.of("--tag"))?;
+    for name in &outputs.names {
+        if !tags.contains(name) {
+            tags.push(name.clone());
+        }
+    }
+    let pushes = outputs.list.iter().any(|output| matches!(output, Output::Registry { .. }));
+    match pushes && tags.is_empty() {
+        true => Err(SettingsError::Conflict {
+            what: "publishing needs a name, and there is no --tag".into(),
+            hint: Some("add -t REGISTRY/NAME:TAG"),
+        }),
+        false => Ok(tags),
+    }
+}
+
+fn builders(args: &BuilderArgs, env: &Env) -> Vec<String> {
+    if !args.builder.is_empty() {
+        return args.builder.clone();
+    }
+    let named = env.get(&env_vars::POLYARCH_BUILDER).unwrap_or("docker");
+    named.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+fn progress(args: &BuildArgs, around: &Surroundings<'_>) -> Result<Mode, SettingsError> {
+    use clap::ValueEnum;
+    let from_env = || {
+        let vars = [env_vars::POLYARCH_PROGRESS, env_vars::BUILDKIT_PROGRESS];
+        let (var, text) = vars.iter().find_map(|var| Some((var, around.env.get(var)?)))?;
+        let parsed = values::Progress::from_str(text, true);
+        Some(parsed.map_err(|_| {
+            let known = ["auto", "tty", "plain", "json", "quiet"];
+            ValueError::new(text, format!("`{text}` is not a progress mode")).near(text, &known).of(var.name)
+        }))
+    };
+    let asked = match args.report.progress {
+        _ if args.report.quiet => values::Progress::Quiet,
+        Some(mode) => mode,
+        None => from_env().transpose()?.unwrap_or(values::Progress::Auto),
+    };
+    let redraws = around.terminals.stderr && !around.env.is_on(&env_vars::CI);
+    Ok(match asked {
+        values::Progress::Auto if redraws => Mode::Tty,
+        // Asked for, but there is nothing to redraw on.
+        values::Progress::Tty if around.terminals.stderr => Mode::Tty,
+        values::Progress::Auto | values::Progress::Tty | values::Progress::Plain => Mode::Plain,
+        values::Progress::Json => Mode::Json,
+        values::Progress::Quiet => Mode::Quiet,
+    })
+}

@@ -1,0 +1,135 @@
+//! `--output`, `--push` and `--load` together: what leaves the store, checked against each other.
+
+use std::path::PathBuf;
+
+use polyarch_registry::oci::Reference;
+
+use super::export::{self, Dest, Export, ImageAttrs};
+use super::{SettingsError, Surroundings, tag};
+
+/// What becomes of the result; an empty list leaves it in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Published under every tag of the build.
+    Registry {
+        /// No tag moves; the index is pushed by digest into each tag's repository.
+        by_digest: bool,
+    },
+    /// An OCI layout directory.
+    OciDir(PathBuf),
+    /// An OCI layout in a tar.
+    OciTar(Dest),
+    /// Loaded into a Docker daemon's image store.
+    Load,
+    /// A `docker save` archive.
+    DockerTar(Dest),
+    /// The image's files, a folder per platform.
+    Local {
+        /// Folder.
+        dest: PathBuf,
+        /// A folder per platform also for one platform (`Some(true)`), or none for several (`Some(false)`).
+        split: Option<bool>,
+    },
+    /// The image's files in one tar.
+    Tar(Dest),
+}
+
+/// Outputs, the tags they add, and attributes of the image they set.
+#[derive(Debug, Default)]
+pub struct Outputs {
+    /// In the order written; `--push` and `--load` last.
+    pub list: Vec<Output>,
+    /// References of `name=` attributes.
+    pub names: Vec<Reference>,
+    /// Attributes of the image.
+    pub image: ImageAttrs,
+}
+
+/// The shorthands.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Shorthands {
+    /// `--push`.
+    pub push: bool,
+    /// `--load`.
+    pub load: bool,
+}
+
+/// Reads all outputs.
+///
+/// # Errors
+/// An output that cannot be read, two that write to standard output, or a tar to a terminal's place.
+pub fn resolve(values: &[String], short: Shorthands, around: &Surroundings<'_>) -> Result<Outputs, SettingsError> {
+    let mut outputs = Outputs::default();
+    for value in values {
+        let (export, image) = export::parse(value).map_err(|error| error.of("--output"))?;
+        outputs.image = merge(&outputs.image, image);
+        if let Export::Registry { names, .. } = &export {
+            outputs.names.extend(tag::parse_list(names).map_err(|error| error.of("--output"))?);
+        }
+        outputs.add(placed(export, around));
+    }
+    if short.push {
+        outputs.add(Some(Output::Registry { by_digest: false }));
+    }
+    if short.load {
+        outputs.add(Some(Output::Load));
+    }
+    match outputs.list.iter().filter(|output| output.is_stdout()).count() {
+        0 | 1 => Ok(outputs),
+        _ => Err(SettingsError::conflict("only one output can go to standard output")),
+    }
+}
+
+impl Outputs {
+    fn add(&mut self, output: Option<Output>) {
+        let is_push = |output: &Output| matches!(output, Output::Registry { .. });
+        match output {
+            None => {}
+            // `--push` beside `type=registry,…` says the same thing twice.
+            Some(new) if is_push(&new) && self.list.iter().any(is_push) => {}
+            Some(new) if self.list.contains(&new) => {}
+            Some(new) => self.list.push(new),
+        }
+    }
+}
+
+impl Output {
+    /// Returns whether this output takes standard output for itself.
+    pub fn is_stdout(&self) -> bool {
+        matches!(self, Self::OciTar(Dest::Stdout) | Self::DockerTar(Dest::Stdout) | Self::Tar(Dest::Stdout))
+    }
+}
+
+fn placed(export: Export, around: &Surroundings<'_>) -> Option<Output> {
+    let place = |dest: Dest| match dest {
+        Dest::File(path) => Dest::File(around.resolve(path)),
+        Dest::Stdout => Dest::Stdout,
+    };
+    Some(match export {
+        Export::Registry { by_digest, .. } => Output::Registry { by_digest },
+        Export::Oci { dest: Dest::File(path), tar } if is_layout_dir(&path, tar, around) => {
+            Output::OciDir(around.resolve(path))
+        }
+        Export::Oci { dest, .. } => Output::OciTar(place(dest)),
+        Export::Docker(None) => Output::Load,
+        Export::Docker(Some(dest)) => Output::DockerTar(place(dest)),
+        Export::Local { dest, split } => Output::Local { dest: around.resolve(dest), split },
+        Export::Tar(dest) => Output::Tar(place(dest)),
+        Export::CacheOnly => return None,
+    })
+}
+
+/// buildx writes a tar unless `tar=false`; a path that is a directory can only mean the directory form.
+fn is_layout_dir(path: &std::path::Path, tar: Option<bool>, around: &Surroundings<'_>) -> bool {
+    let looks_like_dir = path.as_os_str().as_encoded_bytes().ends_with(b"/") || around.resolve(path).is_dir();
+    !tar.unwrap_or(!looks_like_dir)
+}
+
+fn merge(old: &ImageAttrs, new: ImageAttrs) -> ImageAttrs {
+    ImageAttrs {
+        compression: new.compression.or(old.compression),
+        level: new.level.or(old.level),
+        force: new.force.or(old.force),
+        format: new.format.or(old.format),
+    }
+}
