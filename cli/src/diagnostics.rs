@@ -68,13 +68,8 @@ impl Diagnostic {
         }
         if let Some((text, at)) = &self.pointer {
             let before = escape(text.get(..*at).unwrap_or(text));
-            let _ = writeln!(
-                out,
-                "\n    {}\n    {}{}",
-                escape(text),
-                " ".repeat(before.chars().count()),
-                style.error("^")
-            );
+            let _ =
+                writeln!(out, "\n    {}\n    {}{}", escape(text), " ".repeat(before.chars().count()), style.error("^"));
         }
         if self.pointer.is_some() && !self.hints.is_empty() {
             out.push('\n');

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::check;
 use super::dispatch::Executor;
 use super::outcome::{Attestation, BuiltImage, PlatformError};
-use crate::buildkit::attrs::{SessionNames, frontend_attrs};
+use crate::buildkit::attrs::{SessionNames, entitlements, frontend_attrs};
 use crate::buildkit::export::ImageOptions;
 use crate::buildkit::solve::new_ref;
 use crate::buildkit::{Export, Session, SolveError, SolveOutcome, SolveSpec, Steps, Worker};
@@ -53,10 +53,10 @@ impl NodeSession {
     ) -> Result<SolveOutcome, PlatformError> {
         let spec = SolveSpec {
             reference: new_ref(),
-            frontend_attrs: frontend_attrs(&self.request, platform, &self.names),
+            frontend_attrs: frontend_attrs(&self.request, platform, &self.names)?,
             export,
             cache_exports: self.request.cache_to.clone(),
-            entitlements: self.request.allow.clone(),
+            entitlements: entitlements(&self.request),
         };
         // Dropping the solve is what cancels it at the daemon.
         tokio::select! {

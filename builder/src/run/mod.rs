@@ -7,6 +7,7 @@ pub mod check;
 pub mod content;
 pub mod dispatch;
 pub mod outcome;
+pub mod session;
 
 pub use dispatch::{Executor, Job, OnFailure, dispatch};
 pub use outcome::{BuiltImage, PlatformError, PlatformOutcome};

@@ -89,6 +89,9 @@ pub enum PlatformError {
         #[source]
         source: crate::classic::ClassicError,
     },
+    /// The session lacks something the request names: a bug.
+    #[error("prepare the solve")]
+    Attrs(#[from] crate::buildkit::attrs::AttrsError),
     /// The local store failed.
     #[error("use the local store")]
     Store(#[from] StoreError),
