@@ -1,5 +1,7 @@
 //! Blobs over HTTP: every way to push them, reads and ranges, deletes.
 
+#![allow(clippy::unwrap_used, reason = "a failing helper is a failing test")]
+
 use bytes::Bytes;
 use http::{Method, Request};
 use polyarch_registry::oci::{Digest, Hasher};

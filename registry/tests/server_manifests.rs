@@ -1,5 +1,7 @@
 //! Manifests over HTTP: pushes by tag and digest, what is refused, lists, referrers, deletes.
 
+#![allow(clippy::unwrap_used, reason = "a failing helper is a failing test")]
+
 use http::Method;
 use polyarch_registry::oci::{Descriptor, Digest, Hasher, RawManifest, media_type};
 use polyarch_testkit::images::Format;

@@ -1,0 +1,139 @@
+//! Other people's clients against the embedded registry: skopeo and Docker, both ways.
+
+#![allow(clippy::unwrap_used, reason = "a failing helper is a failing test")]
+
+use std::path::Path;
+use std::process::Command;
+
+use polyarch_registry::oci::{Manifest, RawManifest, media_type};
+use polyarch_testkit::bed::run;
+use polyarch_testkit::images::Format;
+use polyarch_testkit::{Image, Index, Layer, TestRegistry, require, require_tool};
+
+const PLATFORMS: [&str; 3] = ["linux/amd64", "linux/arm64", "linux/arm/v7"];
+
+fn skopeo(args: &[&str]) -> Command {
+    let mut command = Command::new("skopeo");
+    command.args(["--insecure-policy"]).args(args);
+    command
+}
+
+/// Reads the only manifest an OCI layout on disk names.
+fn layout_root(dir: &Path) -> RawManifest {
+    let root = std::fs::read(dir.join("index.json")).unwrap();
+    let Manifest::Index(root) = Manifest::parse(media_type::OCI_INDEX, &root).unwrap() else { unreachable!() };
+    let [entry] = &root.manifests[..] else { panic!("{root:?}") };
+    let path = dir.join("blobs").join(entry.digest.algorithm().as_str()).join(entry.digest.encoded());
+    RawManifest::new(entry.media_type.clone(), std::fs::read(path).unwrap())
+}
+
+#[tokio::test]
+async fn skopeo_pushes_and_pulls_an_index() {
+    require_tool!("skopeo");
+    let registry = TestRegistry::start();
+    let (from, to) = (registry.scratch().join("from"), registry.scratch().join("to"));
+    let big = Image::new("linux/riscv64").layer(Layer::noise(1, 20_000_000));
+    let index = Index::small(&PLATFORMS).image(big).write_layout(&from, "v1").await;
+
+    let source = format!("oci:{}:v1", from.display());
+    let remote = format!("docker://{}", registry.reference("team/app:v1"));
+    run(&mut skopeo(&["copy", "--all", "--preserve-digests", "--dest-tls-verify=false", &source, &remote]));
+    assert_eq!(registry.http().get("/v2/team/app/manifests/v1").await.body, *index.bytes());
+
+    // A second copy finds every blob in place; a copy next door mounts them.
+    let next_door = format!("docker://{}", registry.reference("team/copy:v1"));
+    run(&mut skopeo(&[
+        "copy",
+        "--all",
+        "--preserve-digests",
+        "--src-tls-verify=false",
+        "--dest-tls-verify=false",
+        &remote,
+        &next_door,
+    ]));
+    let target = format!("oci:{}:v1", to.display());
+    run(&mut skopeo(&["copy", "--all", "--preserve-digests", "--src-tls-verify=false", &next_door, &target]));
+    assert_eq!(layout_root(&to), index);
+
+    let raw = run(&mut skopeo(&["inspect", "--raw", "--tls-verify=false", &remote]));
+    assert_eq!(raw.as_bytes(), index.bytes());
+    let tags = run(&mut skopeo(&["list-tags", "--tls-verify=false", &remote.replace(":v1", "")]));
+    assert!(tags.contains("\"v1\""), "{tags}");
+}
+
+#[tokio::test]
+async fn skopeo_pushes_and_deletes_docker_manifests() {
+    require_tool!("skopeo");
+    let registry = TestRegistry::start();
+    // Not `small`: skopeo 1.9 knows no zstd among Docker's layer types.
+    let list = PLATFORMS.map(|platform| Image::new(platform).layer(Layer::new().file("platform", platform)));
+    let list = list.into_iter().fold(Index::new(), Index::image);
+    let list = registry.http().push_index("src", "v1", &list.format(Format::Docker)).await;
+    let (source, target) = (registry.reference("src:v1"), registry.reference("dst:v1"));
+    let (source, target) = (format!("docker://{source}"), format!("docker://{target}"));
+    run(&mut skopeo(&[
+        "copy",
+        "--all",
+        "--preserve-digests",
+        "--src-tls-verify=false",
+        "--dest-tls-verify=false",
+        &source,
+        &target,
+    ]));
+    let copied = registry.http().get("/v2/dst/manifests/v1").await;
+    assert_eq!((copied.header("content-type"), &copied.body), (media_type::DOCKER_LIST, list.bytes()));
+    run(&mut skopeo(&["delete", "--tls-verify=false", &target]));
+    assert_eq!(registry.http().get("/v2/dst/manifests/v1").await.status(), 404);
+}
+
+/// An image in a daemon, removed when dropped.
+struct Pulled {
+    host: String,
+    names: Vec<String>,
+}
+
+impl Pulled {
+    fn docker(&self, args: &[&str]) -> String {
+        run(Command::new("docker").arg("--host").arg(&self.host).args(args))
+    }
+}
+
+impl Drop for Pulled {
+    fn drop(&mut self) {
+        for name in &self.names {
+            let _ = Command::new("docker").args(["--host", &self.host, "rmi", "--force", name]).output();
+        }
+    }
+}
+
+/// Pull, tag, push to another repository, pull again: the configuration must be the one that was pushed.
+async fn docker_round_trip(host: String) {
+    let registry = TestRegistry::start();
+    let image = Image::new("linux/amd64").layer(Layer::noise(1, 3_000_000)).layer(Layer::new().file("hello", "hi"));
+    let index = Index::new().image(image.clone()).image(Image::small("linux/arm64"));
+    registry.http().push_index("from", "v1", &index).await;
+    let (from, to) = (registry.reference("from:v1"), registry.reference("to/here:v2"));
+    let docker = Pulled { host, names: vec![from.clone(), to.clone()] };
+
+    docker.docker(&["pull", "--quiet", "--platform", "linux/amd64", &from]);
+    docker.docker(&["tag", &from, &to]);
+    docker.docker(&["push", "--quiet", &to]);
+    docker.docker(&["rmi", "--force", &from, &to]);
+    docker.docker(&["pull", "--quiet", "--platform", "linux/amd64", &to]);
+
+    let pushed = registry.http().get("/v2/to/here/manifests/v2").await;
+    let manifest = Manifest::parse(pushed.header("content-type"), &pushed.body).unwrap();
+    let Manifest::Image(manifest) = manifest else { panic!("{manifest:?}") };
+    let config = registry.http().get(&format!("/v2/to/here/blobs/{}", manifest.config.digest)).await;
+    assert_eq!(config.body, image.build().blobs[0]);
+}
+
+#[tokio::test]
+async fn docker_20_pushes_and_pulls() {
+    docker_round_trip(require!("BED_DOCKER20")).await;
+}
+
+#[tokio::test]
+async fn docker_28_pushes_and_pulls() {
+    docker_round_trip(require!("BED_DOCKER28")).await;
+}
