@@ -5,6 +5,7 @@
 pub mod assemble;
 pub mod buildkit;
 pub mod classic;
+pub mod dockerfile;
 pub mod event;
 pub mod event_sink;
 pub mod ignore;

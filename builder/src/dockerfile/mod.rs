@@ -1,0 +1,29 @@
+//! Dockerfiles: text to instructions with positions, instructions to stages, and the expansion of variables.
+//!
+//! Owns: the syntax, as BuildKit's built-in frontend reads it. Pure: no files, clock or environment; never panics, takes
+//! time linear in the text. Never: decides what runs where; that is the plan's part.
+
+mod directives;
+mod error;
+mod expand;
+mod heredoc;
+mod instruction;
+mod lines;
+mod parse;
+mod references;
+mod shell_pattern;
+mod span;
+mod stage;
+#[cfg(test)]
+mod tests;
+mod words;
+
+pub use directives::{Directives, detect_syntax};
+pub use error::{ParseError, ParseErrorKind};
+pub use expand::{ExpandError, expand};
+pub use heredoc::Heredoc;
+pub use instruction::{Flag, Instruction, Keyword};
+pub use parse::parse;
+pub use references::{Reference, References};
+pub use span::Span;
+pub use stage::{Assignment, Dockerfile, Stage};
