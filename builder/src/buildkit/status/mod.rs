@@ -35,10 +35,13 @@ pub struct Step {
 }
 
 impl Step {
-    /// Whether it stands for an instruction of the Dockerfile, and not for a transfer, an export or a log-in.
-    /// For counting only: BuildKit tells it by the name alone.
+    /// Whether it stands for an instruction that can run or be cached, and not for a transfer, a base image, an
+    /// export or a log-in. For counting only: BuildKit tells it by the name alone.
     pub fn is_instruction(&self) -> bool {
-        self.name.starts_with('[') && !self.name.starts_with("[internal]") && !self.name.starts_with("[auth]")
+        match self.name.strip_prefix('[').and_then(|name| name.split_once("] ")) {
+            Some(("internal" | "auth", _)) | None => false,
+            Some((_, instruction)) => !instruction.starts_with("FROM "),
+        }
     }
 }
 

@@ -55,12 +55,13 @@ fn only_instructions_are_counted() {
     mapper.apply(vertexes(vec![
         named("[internal] load build definition from Dockerfile"),
         named("[auth] library/busybox:pull token for registry"),
+        named("[linux/arm64 build 1/3] FROM docker.io/library/busybox"),
         named("exporting to oci image format"),
         named("[linux/arm64 build 3/3] RUN make"),
         cached,
     ]));
     let steps = mapper.into_steps();
-    assert_eq!((steps.0.len(), steps.cached(), steps.executed()), (5, 1, 1));
+    assert_eq!((steps.0.len(), steps.cached(), steps.executed()), (6, 1, 1));
 }
 
 #[test]

@@ -150,18 +150,22 @@ impl Ingest {
     async fn commit(&mut self) -> Result<Committed, Status> {
         self.writer().await?;
         // `writer` has just put it there.
-        let writer = self.writer.take().ok_or_else(|| Status::internal("no writer"))?;
-        let short = self.total != 0 && writer.written() < self.total;
-        let committed = if short {
-            Err(StoreError::TooShort { want: self.total, got: writer.written() })
-        } else {
-            writer.commit().await
-        };
-        let committed = committed.map_err(|e| self.target.fault.tell(e))?;
-        if let Some(want) = self.expected.clone().filter(|want| *want != committed.digest) {
-            // The digest was named only after the first bytes, so the store's writer could not check it.
-            return Err(self.target.fault.tell(StoreError::DigestMismatch { want, got: committed.digest }));
+        let mut writer = self.writer.take().ok_or_else(|| Status::internal("no writer"))?;
+        let (total, expected, fault) = (self.total, self.expected.clone(), &self.target.fault);
+        if total != 0 && writer.written() != total {
+            // The size was named after the writer was opened, or too little came.
+            let got = writer.written();
+            let error = if got < total {
+                StoreError::TooShort { want: total, got }
+            } else {
+                StoreError::TooLong { want: total }
+            };
+            return Err(fault.tell(error));
         }
+        if let Some(digest) = expected {
+            writer.promise(digest).await.map_err(|e| fault.tell(e))?;
+        }
+        let committed = writer.commit().await.map_err(|e| fault.tell(e))?;
         self.done(committed.digest.clone(), TransferHow::Sent);
         Ok(committed)
     }

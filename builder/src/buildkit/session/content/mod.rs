@@ -6,6 +6,8 @@
 mod ingest;
 mod locks;
 mod service;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -71,11 +73,11 @@ impl StoreFault {
                 Status::failed_precondition(text)
             }
             StoreError::Full { .. } => Status::resource_exhausted(text),
+            StoreError::ReadOnly { .. } => Status::permission_denied(text),
             StoreError::Layout { .. }
             | StoreError::Io { .. }
-            | StoreError::OverLimit { .. }
-            | StoreError::ReadOnly { .. }
-            | StoreError::InUse { .. } => Status::internal(text),
+            | StoreError::InUse { .. }
+            | StoreError::OverLimit { .. } => Status::internal(text),
         };
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(error));
         status
