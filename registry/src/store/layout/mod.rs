@@ -23,6 +23,7 @@ mod list;
 mod paths;
 #[cfg(test)]
 mod tests;
+mod verified;
 mod walk;
 mod writer;
 
@@ -46,6 +47,7 @@ pub use self::gc::Removed;
 pub use self::index::{REF_NAME, Root, RootKey};
 pub use self::lease::Lease;
 pub use self::list::RootSummary;
+pub use self::verified::VerifiedLayers;
 
 /// Bytes fetched from disk at once: a read hops to a blocking thread, so it must be worth it.
 const READ_CHUNK: usize = 256 * 1024;

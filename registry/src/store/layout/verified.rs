@@ -1,0 +1,89 @@
+//! Which layers were inflated and hashed here before: `cache/verified/ALG-HEX` holds the diff_id, so that a rebuild does
+//! not inflate an unchanged base again.
+//!
+//! Owns: the side table. Never: speaks for a blob that is gone (blobs are content-addressed and verified on entry,
+//! so an entry stays true for as long as the digest does). Losing the table costs time only.
+
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::disk::{blocking, io_error, make_dir, read_small, write_atomic};
+use super::paths::Paths;
+use super::{LayoutStore, StoreError};
+use crate::oci::Digest;
+
+/// An entry is one digest.
+const ENTRY_LIMIT: u64 = 256;
+
+/// The table of one store.
+#[derive(Debug, Clone)]
+pub struct VerifiedLayers {
+    store: LayoutStore,
+}
+
+impl LayoutStore {
+    /// Returns the store's table of verified layers.
+    ///
+    /// # Errors
+    /// [`StoreError::ReadOnly`].
+    pub fn verified_layers(&self) -> Result<VerifiedLayers, StoreError> {
+        self.writable()?;
+        Ok(VerifiedLayers { store: self.clone() })
+    }
+}
+
+impl VerifiedLayers {
+    /// Returns the diff_id a layer blob was found to have.
+    ///
+    /// # Errors
+    /// I/O only; a damaged entry is a miss.
+    pub async fn diff_id(&self, blob: &Digest) -> Result<Option<Digest>, StoreError> {
+        let entry = entry_path(&self.store.paths, blob);
+        blocking(move || match read_small(&entry, ENTRY_LIMIT) {
+            Ok(bytes) => Ok(String::from_utf8(bytes).ok().and_then(|text| text.parse().ok())),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::FileTooLarge) => Ok(None),
+            Err(error) => Err(io_error("read", &entry)(error)),
+        })
+        .await
+    }
+
+    /// Records what inflating and hashing a layer blob gave.
+    ///
+    /// # Errors
+    /// I/O.
+    pub async fn insert(&self, blob: &Digest, diff_id: &Digest) -> Result<(), StoreError> {
+        let lease = self.store.lease().await?;
+        let paths = Arc::clone(&self.store.paths);
+        let (entry, text) = (entry_path(&paths, blob), diff_id.to_string());
+        blocking(move || {
+            entry.parent().map_or(Ok(()), make_dir)?;
+            write_atomic(&paths.ingest(), &entry, text.as_bytes())?;
+            drop(lease);
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn entry_path(paths: &Paths, blob: &Digest) -> PathBuf {
+    paths.cache().join("verified").join(format!("{}-{}", blob.algorithm().as_str(), blob.encoded()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn remembers_across_openings_and_ignores_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let (blob, diff_id) = (Digest::sha256("blob"), Digest::sha256("layer"));
+        let table = LayoutStore::open(dir.path()).await.unwrap().verified_layers().unwrap();
+        assert_eq!(table.diff_id(&blob).await.unwrap(), None);
+        table.insert(&blob, &diff_id).await.unwrap();
+        let again = LayoutStore::open(dir.path()).await.unwrap().verified_layers().unwrap();
+        assert_eq!(again.diff_id(&blob).await.unwrap(), Some(diff_id));
+        std::fs::write(entry_path(&again.store.paths, &blob), "nonsense").unwrap();
+        assert_eq!(again.diff_id(&blob).await.unwrap(), None);
+    }
+}
