@@ -7,3 +7,4 @@ pub mod client;
 pub mod oci;
 pub mod server;
 pub mod store;
+pub mod verify;

@@ -98,7 +98,7 @@ impl Format {
 }
 
 /// How a layer's tar is compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum LayerCompression {
     /// A plain tar.
     None,

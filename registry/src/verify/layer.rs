@@ -1,0 +1,131 @@
+//! One layer on a blocking thread: hash the blob, decompress it, hash the tar, walk the tar. Once through.
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use flate2::bufread::MultiGzDecoder;
+
+use super::FindingKind;
+use super::pump::{Arrived, RawReader};
+use super::tar_walk::{TarFault, walk};
+use crate::oci::media_type::LayerCompression;
+use crate::oci::{Digest, Hasher};
+
+/// Decompressed bytes hashed at once.
+const BUFFER: usize = 128 * 1024;
+/// 128 MiB, the decoder's own default: the format allows 2 GiB, which one hostile layer could make us allocate.
+const ZSTD_WINDOW_LOG_MAX: u32 = 27;
+
+/// Bytes that may still be decompressed, over all layers.
+pub(super) struct Budget {
+    limit: u64,
+    used: AtomicU64,
+}
+
+impl Budget {
+    pub(super) fn new(limit: u64) -> Self {
+        Self { limit, used: AtomicU64::new(0) }
+    }
+
+    fn spend(&self, bytes: u64) -> bool {
+        self.used.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) <= self.limit
+    }
+}
+
+/// What one pass over a blob found out.
+pub(super) struct Examined {
+    /// Digest and size of the blob, or why the source failed.
+    pub(super) raw: Result<Arrived, String>,
+    /// Digest of the decompressed layer, if it could be decompressed to its end.
+    pub(super) diff_id: Option<Digest>,
+    pub(super) findings: Vec<FindingKind>,
+}
+
+/// Reads a blob that is no layer.
+pub(super) fn examine_opaque(raw: RawReader) -> Examined {
+    Examined { raw: raw.finish(), diff_id: None, findings: Vec::new() }
+}
+
+/// Reads a layer. `diff_hasher` has the algorithm of the diff_id it will be compared with.
+pub(super) fn examine_layer(
+    mut raw: RawReader,
+    compression: LayerCompression,
+    diff_hasher: Hasher,
+    budget: &Budget,
+) -> Examined {
+    let unpacked = match compression {
+        LayerCompression::None => unpack(&mut raw, diff_hasher, budget),
+        LayerCompression::Gzip => unpack(MultiGzDecoder::new(&mut raw), diff_hasher, budget),
+        LayerCompression::Zstd => match zstd_decoder(&mut raw) {
+            Ok(decoder) => unpack(decoder, diff_hasher, budget),
+            Err(error) => Unpacked { diff_id: None, findings: vec![compression_fault(&error)] },
+        },
+    };
+    let Unpacked { diff_id, findings } = unpacked;
+    // A source that failed explains every error after it.
+    let (diff_id, findings) = if raw.has_failed() { (None, Vec::new()) } else { (diff_id, findings) };
+    Examined { raw: raw.finish(), diff_id, findings }
+}
+
+fn zstd_decoder<R: BufRead>(raw: R) -> io::Result<zstd::stream::read::Decoder<'static, R>> {
+    let mut decoder = zstd::stream::read::Decoder::with_buffer(raw)?;
+    decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
+    Ok(decoder)
+}
+
+struct Unpacked {
+    diff_id: Option<Digest>,
+    findings: Vec<FindingKind>,
+}
+
+fn unpack(decoder: impl Read, hasher: Hasher, budget: &Budget) -> Unpacked {
+    let counted = Counted { inner: decoder, hasher, budget, failure: None };
+    let mut reader = BufReader::with_capacity(BUFFER, counted);
+    let mut findings = Vec::new();
+    if let Err(TarFault::Malformed { offset, reason }) = walk(&mut reader) {
+        findings.push(FindingKind::Tar { offset, reason: reason.to_owned() });
+    }
+    // What the walk did not see is part of the diff_id as well.
+    while reader.get_ref().failure.is_none() {
+        match reader.fill_buf().map(<[u8]>::len) {
+            Ok(0) => break,
+            Ok(n) => reader.consume(n),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => break,
+        }
+    }
+    let counted = reader.into_inner();
+    match counted.failure {
+        // The tar's end is missing because the stream ended early: one cause, one finding.
+        Some(failure) => Unpacked { diff_id: None, findings: vec![failure] },
+        None => Unpacked { diff_id: Some(counted.hasher.finish()), findings },
+    }
+}
+
+/// Counts and hashes decompressed bytes, remembering why it stopped.
+struct Counted<'a, R> {
+    inner: R,
+    hasher: Hasher,
+    budget: &'a Budget,
+    failure: Option<FindingKind>,
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(out).inspect_err(|error| {
+            if error.kind() != io::ErrorKind::Interrupted {
+                self.failure = Some(compression_fault(error));
+            }
+        })?;
+        if !self.budget.spend(n as u64) {
+            self.failure = Some(FindingKind::Bomb { limit: self.budget.limit });
+            return Err(io::Error::other("too many decompressed bytes"));
+        }
+        self.hasher.update(&out[..n]);
+        Ok(n)
+    }
+}
+
+fn compression_fault(error: &io::Error) -> FindingKind {
+    FindingKind::Compression { reason: error.to_string() }
+}
