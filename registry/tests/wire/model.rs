@@ -1,0 +1,121 @@
+//! A small registry in memory, behind the scripted server: strict where real ones are lax.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use polyarch_registry::oci::Digest;
+
+use super::script::{Reply, Seen, Server};
+
+#[derive(Default)]
+pub struct State {
+    /// By repository and digest.
+    pub blobs: BTreeMap<(String, String), Bytes>,
+    /// By repository and digest or tag: media type and bytes.
+    pub manifests: BTreeMap<(String, String), (String, Bytes)>,
+    uploads: u64,
+    /// Whether mounts work.
+    pub mounts: bool,
+}
+
+pub type Shared = Arc<Mutex<State>>;
+
+/// Starts a registry; `first` may answer instead of it.
+pub async fn start(first: impl Fn(&Seen) -> Option<Reply> + Send + Sync + 'static) -> (Server, Shared) {
+    let state = Shared::default();
+    state.lock().unwrap().mounts = true;
+    let model = Arc::clone(&state);
+    let server =
+        Server::start(move |seen| first(seen).unwrap_or_else(|| model.lock().unwrap().answer(seen))).await;
+    (server, state)
+}
+
+/// As [`start`], with uploads that break off.
+pub async fn start_cutting(cut: impl Fn(&Seen) -> Option<usize> + Send + Sync + 'static) -> (Server, Shared) {
+    let state = Shared::default();
+    let model = Arc::clone(&state);
+    let server = Server::with_cuts(move |seen| model.lock().unwrap().answer(seen), cut).await;
+    (server, state)
+}
+
+impl State {
+    pub fn answer(&mut self, seen: &Seen) -> Reply {
+        let (path, query) = seen.path.split_once('?').unwrap_or((&seen.path, ""));
+        let Some(rest) = path.strip_prefix("/v2/") else { return Reply::status(404) };
+        if rest.is_empty() {
+            return Reply::body(200, "application/json", "{}");
+        }
+        let query: BTreeMap<_, _> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        if let Some((repository, _)) = rest.split_once("/blobs/uploads/") {
+            return self.upload(seen, repository, &query);
+        }
+        if let Some((repository, digest)) = rest.split_once("/blobs/") {
+            return self.blob(seen, (repository.to_owned(), digest.to_owned()));
+        }
+        match rest.split_once("/manifests/") {
+            Some((repository, name)) => self.manifest(seen, repository, name),
+            None => Reply::status(404),
+        }
+    }
+
+    fn blob(&self, seen: &Seen, key: (String, String)) -> Reply {
+        let Some(bytes) = self.blobs.get(&key) else { return Reply::status(404) };
+        match seen.method.as_str() {
+            "HEAD" => Reply::status(200).with("content-length", bytes.len().to_string()),
+            _ => Reply::body(200, "application/octet-stream", bytes.clone()),
+        }
+    }
+
+    fn upload(&mut self, seen: &Seen, repository: &str, query: &BTreeMap<String, String>) -> Reply {
+        if seen.method == "POST" {
+            if let (Some(digest), Some(from), true) = (query.get("mount"), query.get("from"), self.mounts)
+                && let Some(bytes) = self.blobs.get(&(from.clone(), digest.clone())).cloned()
+            {
+                self.blobs.insert((repository.to_owned(), digest.clone()), bytes);
+                return Reply::status(201);
+            }
+            self.uploads += 1;
+            let location = format!("/v2/{repository}/blobs/uploads/{}?_state=a%2Fb", self.uploads);
+            return Reply::status(202).with("location", location);
+        }
+        let Some(digest) = query.get("digest") else { return Reply::status(400) };
+        if query.get("_state").map(String::as_str) != Some("a/b") || *digest != Digest::sha256(&seen.body).to_string() {
+            return Reply::status(400);
+        }
+        self.blobs.insert((repository.to_owned(), digest.clone()), seen.body.clone());
+        Reply::status(201).with("docker-content-digest", digest)
+    }
+
+    fn manifest(&mut self, seen: &Seen, repository: &str, name: &str) -> Reply {
+        let key = (repository.to_owned(), name.to_owned());
+        if seen.method == "PUT" {
+            if !self.complete(repository, &seen.body) {
+                return Reply::body(404, "application/json", r#"{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN"}]}"#);
+            }
+            let digest = Digest::sha256(&seen.body).to_string();
+            let stored = (seen.header("content-type").unwrap_or_default().to_owned(), seen.body.clone());
+            self.manifests.insert((repository.to_owned(), digest.clone()), stored.clone());
+            self.manifests.insert(key, stored);
+            return Reply::status(201).with("docker-content-digest", digest);
+        }
+        let Some((media_type, bytes)) = self.manifests.get(&key) else { return Reply::status(404) };
+        let digest = Digest::sha256(bytes).to_string();
+        Reply::body(200, media_type, bytes.clone()).with("docker-content-digest", digest)
+    }
+
+    /// Everything a manifest names must be in the repository already.
+    fn complete(&self, repository: &str, bytes: &[u8]) -> bool {
+        let manifest: serde_json::Value = serde_json::from_slice(bytes).unwrap();
+        let list = |name: &str| manifest[name].as_array().cloned().unwrap_or_default();
+        let key = |entry: &serde_json::Value| {
+            (repository.to_owned(), entry["digest"].as_str().unwrap_or_default().to_owned())
+        };
+        let children = list("manifests").iter().all(|entry| self.manifests.contains_key(&key(entry)));
+        children && list("layers").iter().all(|entry| self.blobs.contains_key(&key(entry)))
+    }
+
+    pub fn tag(&self, repository: &str, tag: &str) -> Option<Bytes> {
+        self.manifests.get(&(repository.to_owned(), tag.to_owned())).map(|(_, bytes)| bytes.clone())
+    }
+}

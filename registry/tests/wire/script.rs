@@ -1,0 +1,206 @@
+//! A server that does what a test tells it, and writes down what it was asked.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::stream;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
+use hyper::body::{Frame, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use polyarch_registry::client::{Config, Registry, RetryPolicy};
+use polyarch_registry::oci::Reference;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+/// A request as it arrived.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    pub method: Method,
+    /// Path and query.
+    pub path: String,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Seen {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    pub fn is(&self, method: &str, path: &str) -> bool {
+        self.method.as_str() == method && self.path == path
+    }
+
+    /// `METHOD /path?query`.
+    pub fn line(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+}
+
+/// What the server does.
+#[derive(Debug, Clone)]
+pub enum Reply {
+    Answer(u16, Vec<(String, String)>, Bytes),
+    /// Announces `length` bytes, sends these, then breaks the connection.
+    Cut(u16, Vec<(String, String)>, u64, Bytes),
+    /// Endless body.
+    Endless(Vec<(String, String)>),
+    /// Breaks the connection without an answer.
+    Hang,
+}
+
+impl Reply {
+    pub fn status(code: u16) -> Self {
+        Self::Answer(code, vec![], Bytes::new())
+    }
+
+    pub fn body(code: u16, media_type: &str, body: impl Into<Bytes>) -> Self {
+        Self::Answer(code, vec![("content-type".into(), media_type.into())], body.into())
+    }
+
+    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        match &mut self {
+            Self::Answer(_, headers, _) | Self::Cut(_, headers, ..) | Self::Endless(headers) => {
+                headers.push((name.into(), value.into()));
+            }
+            Self::Hang => {}
+        }
+        self
+    }
+}
+
+/// Decides by the request's head whether to break the connection after some bytes of the body.
+pub type CutUpload = dyn Fn(&Seen) -> Option<usize> + Send + Sync;
+pub type Handler = dyn Fn(&Seen) -> Reply + Send + Sync;
+
+pub struct Server {
+    pub address: SocketAddr,
+    log: Arc<Mutex<Vec<Seen>>>,
+    _tasks: JoinSet<()>,
+}
+
+impl Server {
+    pub async fn start(handler: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
+        Self::with_cuts(handler, |_| None).await
+    }
+
+    pub async fn with_cuts(
+        handler: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
+        cut: impl Fn(&Seen) -> Option<usize> + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let state = Arc::new(State { handler: Box::new(handler), cut: Box::new(cut), log: Arc::clone(&log) });
+        let mut tasks = JoinSet::new();
+        tasks.spawn(accept(listener, state));
+        Self { address, log, _tasks: tasks }
+    }
+
+    pub fn host(&self) -> String {
+        self.address.to_string()
+    }
+
+    pub fn reference(&self, rest: &str) -> Reference {
+        format!("{}/{rest}", self.address).parse().unwrap()
+    }
+
+    pub fn seen(&self) -> Vec<Seen> {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// The requests after the client has found out that this is plain HTTP.
+    pub fn lines(&self) -> Vec<String> {
+        self.seen().iter().map(Seen::line).filter(|line| line != "GET /v2/").collect()
+    }
+}
+
+struct State {
+    handler: Box<Handler>,
+    cut: Box<CutUpload>,
+    log: Arc<Mutex<Vec<Seen>>>,
+}
+
+async fn accept(listener: TcpListener, state: Arc<State>) {
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        let state = Arc::clone(&state);
+        connections.spawn(async move {
+            let service = service_fn(move |request| serve(Arc::clone(&state), request));
+            let http = hyper::server::conn::http1::Builder::new();
+            let _ = http.serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}
+
+type Body = UnsyncBoxBody<Bytes, Broken>;
+
+#[derive(Debug, thiserror::Error)]
+#[error("broken on purpose")]
+struct Broken;
+
+async fn serve(state: Arc<State>, request: Request<Incoming>) -> Result<Response<Body>, Broken> {
+    let (parts, mut body) = request.into_parts();
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    let mut seen = Seen { method: parts.method, path, headers: parts.headers, body: Bytes::new() };
+    if let Some(limit) = (state.cut)(&seen) {
+        let mut read = 0;
+        while read < limit {
+            let Some(Ok(frame)) = body.frame().await else { break };
+            read += frame.data_ref().map_or(0, Bytes::len);
+        }
+        state.log.lock().unwrap().push(seen);
+        return Err(Broken);
+    }
+    seen.body = body.collect().await.map_err(|_| Broken)?.to_bytes();
+    state.log.lock().unwrap().push(seen.clone());
+    respond((state.handler)(&seen))
+}
+
+fn respond(reply: Reply) -> Result<Response<Body>, Broken> {
+    let (status, headers, body, length) = match reply {
+        Reply::Hang => return Err(Broken),
+        Reply::Answer(status, headers, bytes) => {
+            (status, headers, http_body_util::Full::new(bytes).map_err(|e: Infallible| match e {}).boxed_unsync(), None)
+        }
+        Reply::Cut(status, headers, length, bytes) => {
+            let frames = stream::iter([Ok(Frame::data(bytes)), Err(Broken)]);
+            (status, headers, BodyExt::boxed_unsync(StreamBody::new(frames)), Some(length))
+        }
+        Reply::Endless(headers) => {
+            let frames = stream::repeat_with(|| Ok(Frame::data(Bytes::from(vec![b' '; 65536]))));
+            (200, headers, BodyExt::boxed_unsync(StreamBody::new(frames)), None)
+        }
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::from_u16(status).unwrap();
+    for (name, value) in headers {
+        let name: HeaderName = name.parse().unwrap();
+        response.headers_mut().append(name, HeaderValue::from_str(&value).unwrap());
+    }
+    if let Some(length) = length {
+        response.headers_mut().insert("content-length", length.into());
+    }
+    Ok(response)
+}
+
+/// Three attempts, milliseconds apart.
+pub fn quick() -> Config {
+    let retry = RetryPolicy {
+        attempts: 3,
+        base: Duration::from_millis(2),
+        cap: Duration::from_millis(5),
+        retry_after_cap: Duration::from_secs(2),
+        total: Duration::from_secs(30),
+    };
+    Config { retry, ..Config::default() }
+}
+
+pub fn client() -> Registry {
+    Registry::new(quick())
+}
