@@ -8,3 +8,4 @@ pub mod oci;
 pub mod server;
 pub mod store;
 pub mod verify;
+pub mod transfer;

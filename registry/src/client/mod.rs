@@ -23,7 +23,7 @@ mod error;
 mod limits;
 mod manifests;
 mod notes;
-mod once;
+pub(crate) mod once;
 mod pool;
 mod reply;
 pub mod retry;

@@ -26,8 +26,7 @@ pub async fn start(first: impl Fn(&Seen) -> Option<Reply> + Send + Sync + 'stati
     let state = Shared::default();
     state.lock().unwrap().mounts = true;
     let model = Arc::clone(&state);
-    let server =
-        Server::start(move |seen| first(seen).unwrap_or_else(|| model.lock().unwrap().answer(seen))).await;
+    let server = Server::start(move |seen| first(seen).unwrap_or_else(|| model.lock().unwrap().answer(seen))).await;
     (server, state)
 }
 

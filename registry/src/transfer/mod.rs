@@ -1,0 +1,63 @@
+//! Moving images between registries and stores.
+//!
+//! Owns: what an image consists of ([`graph`]), publishing in the one safe order ([`Publisher`]),
+//! blobs sent ahead ([`BlobPusher`]), fetching ([`Puller`]).
+//! Never: moves a tag before everything it reaches was written and read back, or changes a byte.
+
+mod error;
+mod event;
+pub mod graph;
+mod publish;
+mod pull;
+mod pusher;
+mod repository;
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use futures::stream::{StreamExt as _, TryStreamExt as _};
+
+pub use error::{PublishError, PullError};
+pub use event::{Events, TransferEvent, TransferKind};
+pub use graph::{Graph, GraphError};
+pub use publish::{Outcome, Publication, Published, Publisher, TagMove};
+pub use pull::{Depth, Puller};
+pub use pusher::{BlobPusher, Counts, MountSources};
+
+use crate::client::BlobSource;
+use crate::oci::Digest;
+use crate::store::BlobStore;
+
+/// Blobs sent or fetched at once, by default. Each host has its own limit of requests as well.
+pub const PARALLEL: usize = 6;
+
+/// Runs jobs, at most `limit` at once, until all are done or one fails.
+async fn bounded<T, E>(jobs: Vec<BoxFuture<'_, Result<T, E>>>, limit: usize) -> Result<Vec<T>, E> {
+    futures::stream::iter(jobs).buffer_unordered(limit.max(1)).try_collect().await
+}
+
+/// A store's blob as the client reads it for an upload.
+struct StoreSource {
+    store: Arc<dyn BlobStore>,
+    digest: Digest,
+}
+
+impl BlobSource for StoreSource {
+    fn open(&self, offset: u64) -> BoxFuture<'_, std::io::Result<crate::store::BlobReader>> {
+        Box::pin(async move { self.store.open(&self.digest, offset).await.map_err(std::io::Error::other) })
+    }
+}
+
+#[cfg(test)]
+mod futures_are_send {
+    use super::*;
+    use crate::oci::Reference;
+
+    fn check<T: Send>(_: T) {}
+
+    #[allow(dead_code)]
+    fn all(publisher: &Publisher, publication: &Publication, puller: &Puller, at: &Reference) {
+        check(publisher.publish(publication));
+        check(puller.pull(at, Depth::Everything));
+    }
+}

@@ -1,0 +1,288 @@
+//! Bringing blobs to repositories, each once per registry.
+//!
+//! Owns: the jobs, which start when a blob is queued, before it is known what image it belongs to.
+//! Per registry and digest one job serves all repositories in turn: the first gets the bytes, the
+//! others mount them. Dropping a [`BlobPusher`] stops all its jobs; uploads that broke off are
+//! invisible and are forgotten by the registry.
+//! Never: moves a tag, or goes on with a repository that has refused a blob.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::event::{Events, TransferEvent, TransferKind};
+use super::{PublishError, StoreSource};
+use crate::client::once::OnceMap;
+use crate::client::{Mounted, Progress, Registry};
+use crate::oci::{Descriptor, Digest, Reference};
+use crate::store::BlobStore;
+
+/// Repositories known to have a blob, by digest. Only those of the destination's own host are of use.
+pub type MountSources = BTreeMap<Digest, Vec<Reference>>;
+
+/// What became of the blobs of one repository.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Blobs uploaded.
+    pub sent: u64,
+    /// Bytes of those.
+    pub sent_bytes: u64,
+    /// Blobs that were there.
+    pub present: u64,
+    /// Blobs mounted.
+    pub mounted: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Placed {
+    Present,
+    Mounted,
+    Sent,
+}
+
+/// The blobs of one repository, or why it failed.
+pub(super) type RepositoryBlobs = Result<BTreeMap<Digest, Placed>, Arc<PublishError>>;
+
+/// Uploads queued blobs to all destinations.
+pub struct BlobPusher {
+    pub(super) hosts: Vec<HostPusher>,
+}
+
+/// The jobs for one registry.
+pub(super) struct HostPusher {
+    shared: Arc<Shared>,
+    queue: Mutex<Queue>,
+}
+
+#[derive(Default)]
+struct Queue {
+    /// At most one job per digest of the image, so bounded by its manifests.
+    jobs: JoinSet<()>,
+    queued: HashSet<Digest>,
+}
+
+struct Shared {
+    registry: Registry,
+    store: Arc<dyn BlobStore>,
+    events: Events,
+    slots: Semaphore,
+    mounts: MountSources,
+    /// One reference per repository.
+    repositories: Vec<Reference>,
+    entered: OnceMap<String, ()>,
+    results: Mutex<BTreeMap<String, RepositoryBlobs>>,
+}
+
+/// What a [`BlobPusher`] works with.
+pub(super) struct Means<'a> {
+    pub(super) registry: &'a Registry,
+    pub(super) store: &'a Arc<dyn BlobStore>,
+    pub(super) events: &'a Events,
+    pub(super) parallel: usize,
+}
+
+impl BlobPusher {
+    pub(super) fn new(means: &Means<'_>, destinations: &[Reference], mounts: &MountSources) -> Self {
+        let mut hosts: BTreeMap<&str, BTreeMap<String, Reference>> = BTreeMap::new();
+        for destination in destinations {
+            hosts.entry(destination.host()).or_default().insert(destination.name(), destination.clone());
+        }
+        let pushers = hosts.into_values().map(|repositories| HostPusher::new(means, repositories, mounts));
+        Self { hosts: pushers.collect() }
+    }
+
+    /// Queues a blob that is, or may be, in the store; a second time does nothing. Must be called in a tokio runtime.
+    pub fn push(&self, descriptor: &Descriptor) {
+        for host in &self.hosts {
+            host.push(descriptor);
+        }
+    }
+
+    /// Waits until nothing is queued and returns the first failure of each repository that has one.
+    pub async fn finish(self) -> BTreeMap<String, Arc<PublishError>> {
+        let hosts = futures::future::join_all(self.hosts.into_iter().map(HostPusher::finish)).await;
+        let repositories = hosts.into_iter().flatten();
+        repositories.filter_map(|(name, blobs)| Some((name, blobs.err()?))).collect()
+    }
+}
+
+impl HostPusher {
+    fn new(means: &Means<'_>, repositories: BTreeMap<String, Reference>, mounts: &MountSources) -> Self {
+        let results = repositories.keys().map(|name| (name.clone(), Ok(BTreeMap::new()))).collect();
+        let shared = Shared {
+            registry: means.registry.clone(),
+            store: Arc::clone(means.store),
+            events: Arc::clone(means.events),
+            slots: Semaphore::new(means.parallel.max(1)),
+            mounts: mounts.clone(),
+            repositories: repositories.into_values().collect(),
+            entered: OnceMap::default(),
+            results: Mutex::new(results),
+        };
+        Self { shared: Arc::new(shared), queue: Mutex::default() }
+    }
+
+    pub(super) fn repositories(&self) -> &[Reference] {
+        &self.shared.repositories
+    }
+
+    pub(super) fn push(&self, descriptor: &Descriptor) {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if queue.queued.insert(descriptor.digest.clone()) {
+            let (shared, descriptor) = (Arc::clone(&self.shared), descriptor.clone());
+            queue.jobs.spawn(async move { shared.place_everywhere(&descriptor).await });
+        }
+    }
+
+    /// Waits for all jobs; a job that panicked fails every repository of the host.
+    pub(super) async fn finish(self) -> BTreeMap<String, RepositoryBlobs> {
+        let mut queue = self.queue.into_inner().unwrap_or_else(PoisonError::into_inner);
+        while let Some(ended) = queue.jobs.join_next().await {
+            if ended.is_err() {
+                for repository in self.shared.repositories.iter().map(Reference::name) {
+                    self.shared.fail(PublishError::Broken { repository });
+                }
+            }
+        }
+        std::mem::take(&mut *self.shared.results())
+    }
+}
+
+impl Shared {
+    async fn place_everywhere(&self, descriptor: &Descriptor) {
+        // Never closed; without a slot there would be no order of work, not a wrong one.
+        let _slot = self.slots.acquire().await.ok();
+        let mut holder: Option<&Reference> = None;
+        for repository in &self.repositories {
+            if self.has_failed(repository) {
+                continue;
+            }
+            match self.place(repository, descriptor, holder).await {
+                Ok(placed) => {
+                    holder = Some(repository);
+                    self.record(repository, &descriptor.digest, placed);
+                }
+                Err(error) => self.fail(error),
+            }
+        }
+    }
+
+    /// Gets one blob into one repository, by the cheapest means.
+    async fn place(
+        &self,
+        repository: &Reference,
+        descriptor: &Descriptor,
+        holder: Option<&Reference>,
+    ) -> Result<Placed, PublishError> {
+        let (digest, size) = (descriptor.digest.clone(), descriptor.size);
+        let fail = |source| PublishError::Blob { repository: repository.name(), digest: digest.clone(), source };
+        let name = repository.name();
+        let registry = observed(&self.registry, &name, &self.events);
+        self.entered.get_or_try_init(&name, registry.enter_for_push(repository)).await.map_err(fail)?;
+        match registry.blob_exists(repository, descriptor).await.map_err(fail)? {
+            Some(got) if got != size => {
+                return Err(PublishError::BlobSize { repository: name, digest, want: size, got });
+            }
+            Some(_) => {
+                self.tell(repository, TransferKind::BlobPresent { digest, size });
+                return Ok(Placed::Present);
+            }
+            None => {}
+        }
+        let mut session = None;
+        if let Some(from) = holder.or_else(|| self.mount_source(repository, &digest)) {
+            match registry.mount_blob(repository, descriptor, from).await {
+                Ok(Mounted::Done) => {
+                    let from = from.repository().to_owned();
+                    self.tell(repository, TransferKind::BlobMounted { digest, size, from });
+                    return Ok(Placed::Mounted);
+                }
+                Ok(Mounted::Upload(opened)) => session = Some(opened),
+                // Perhaps the other repository may not be read; the upload needs it not.
+                Err(error) => tracing::debug!(%error, fault = %error.fault(), "cannot mount"),
+            }
+        }
+        let source = StoreSource { store: Arc::clone(&self.store), digest: digest.clone() };
+        let progress = Some(self.progress(repository, descriptor));
+        let sent = match session {
+            Some(session) => registry.put_blob_into(session, (repository, descriptor), &source, progress).await,
+            None => registry.put_blob(repository, descriptor, &source, progress).await,
+        };
+        sent.map_err(fail)?;
+        self.tell(repository, TransferKind::BlobSent { digest, size });
+        Ok(Placed::Sent)
+    }
+
+    fn mount_source(&self, repository: &Reference, digest: &Digest) -> Option<&Reference> {
+        let known = self.mounts.get(digest)?;
+        known.iter().find(|from| from.host() == repository.host() && from.repository() != repository.repository())
+    }
+
+    fn progress(&self, repository: &Reference, descriptor: &Descriptor) -> Progress {
+        let (events, repository) = (Arc::clone(&self.events), repository.name());
+        let (digest, size) = (descriptor.digest.clone(), descriptor.size);
+        Arc::new(move |sent| {
+            let kind = TransferKind::BlobSending { digest: digest.clone(), sent, size };
+            events(TransferEvent { repository: repository.clone(), kind });
+        })
+    }
+
+    fn tell(&self, repository: &Reference, kind: TransferKind) {
+        (self.events)(TransferEvent { repository: repository.name(), kind });
+    }
+
+    fn results(&self) -> MutexGuard<'_, BTreeMap<String, RepositoryBlobs>> {
+        self.results.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has_failed(&self, repository: &Reference) -> bool {
+        matches!(self.results().get(&repository.name()), Some(Err(_)))
+    }
+
+    fn record(&self, repository: &Reference, digest: &Digest, placed: Placed) {
+        if let Some(Ok(blobs)) = self.results().get_mut(&repository.name()) {
+            blobs.insert(digest.clone(), placed);
+        }
+    }
+
+    /// Keeps the first failure of a repository.
+    fn fail(&self, error: PublishError) {
+        let name = match &error {
+            PublishError::Blob { repository, .. }
+            | PublishError::BlobSize { repository, .. }
+            | PublishError::Broken { repository } => repository.clone(),
+            _ => return,
+        };
+        let mut results = self.results();
+        if !matches!(results.get(&name), Some(Err(_))) {
+            results.insert(name, Err(Arc::new(error)));
+        }
+    }
+}
+
+/// Returns the client with retries told as events of the repository.
+pub(super) fn observed(registry: &Registry, repository: &str, events: &Events) -> Registry {
+    let (events, repository) = (Arc::clone(events), repository.to_owned());
+    registry.with_observer(Arc::new(move |notice| {
+        events(TransferEvent { repository: repository.clone(), kind: TransferKind::Retry(notice) });
+    }))
+}
+
+impl Counts {
+    pub(super) fn of(blobs: &BTreeMap<Digest, Placed>, sizes: impl Fn(&Digest) -> u64) -> Self {
+        let mut counts = Self::default();
+        for (digest, placed) in blobs {
+            match placed {
+                Placed::Present => counts.present += 1,
+                Placed::Mounted => counts.mounted += 1,
+                Placed::Sent => {
+                    counts.sent += 1;
+                    counts.sent_bytes += sizes(digest);
+                }
+            }
+        }
+        counts
+    }
+}

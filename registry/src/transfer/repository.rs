@@ -1,0 +1,182 @@
+//! Publishing into one repository, once its blobs are there.
+//!
+//! Owns: manifests by digest, children first; reading everything back; then tags, each read back.
+//! A manifest that is there already, byte for byte, is not written again.
+//! Never: moves a tag after anything failed.
+
+use std::collections::BTreeMap;
+
+use futures::future::FutureExt as _;
+use oci_client::errors::OciErrorCode;
+use tokio::time::Instant;
+
+use super::event::{Events, TransferEvent, TransferKind};
+use super::graph::{Graph, Node};
+use super::publish::TagMove;
+use super::pusher::{Placed, observed};
+use super::{PublishError, bounded};
+use crate::client::retry::Attempt;
+use crate::client::{ClientError, ErrorKind, Registry};
+use crate::oci::{Digest, Manifest, RawManifest, Reference};
+
+/// Small requests in flight for one repository.
+const PARALLEL: usize = 4;
+
+pub(super) struct Target<'a> {
+    registry: Registry,
+    repository: &'a Reference,
+    graph: &'a Graph,
+    placed: &'a BTreeMap<Digest, Placed>,
+    events: &'a Events,
+}
+
+impl<'a> Target<'a> {
+    pub(super) fn new(
+        registry: &Registry,
+        repository: &'a Reference,
+        graph: &'a Graph,
+        placed: &'a BTreeMap<Digest, Placed>,
+        events: &'a Events,
+    ) -> Self {
+        let registry = observed(registry, &repository.name(), events);
+        Self { registry, repository, graph, placed, events }
+    }
+
+    /// Writes all manifests and reads them back, and looks at what was mounted.
+    pub(super) async fn write(&self) -> Result<(), PublishError> {
+        let (indexes, images): (Vec<&Node>, Vec<&Node>) = self.graph.manifests.iter().partition(|node| is_index(node));
+        let writing = images.into_iter().map(|node| self.put(node).boxed()).collect();
+        let mut unread: Vec<&Node> = bounded(writing, PARALLEL).await?.into_iter().flatten().collect();
+        // An index may refer to another one, so these go in order.
+        for node in indexes {
+            unread.extend(self.put(node).await?);
+        }
+        bounded(unread.into_iter().map(|node| self.read_back(node).boxed()).collect(), PARALLEL).await?;
+        let mounted = self.placed.iter().filter(|(_, placed)| **placed == Placed::Mounted);
+        bounded(mounted.map(|(digest, _)| self.look_at(digest).boxed()).collect(), PARALLEL).await.map(drop)
+    }
+
+    /// Writes a manifest and returns it, or returns `None` if it is there byte for byte.
+    async fn put<'n>(&self, node: &'n Node) -> Result<Option<&'n Node>, PublishError> {
+        let at = self.repository.with_digest(node.digest.clone());
+        let all_present = node.blobs.iter().all(|digest| self.placed.get(digest) == Some(&Placed::Present));
+        // With new blobs the manifest is new too, and asking for it would be in vain.
+        if all_present && self.is_there(&at, node).await {
+            self.tell(TransferKind::ManifestVerified { digest: node.digest.clone() });
+            return Ok(None);
+        }
+        let put = || self.registry.put_manifest(&at, &node.manifest);
+        self.patiently(put, |result| matches!(result, Err(error) if is_behind(error))).await.map_err(|source| {
+            PublishError::Manifest { repository: self.repository.name(), digest: node.digest.clone(), source }
+        })?;
+        self.tell(TransferKind::ManifestPushed { digest: node.digest.clone() });
+        Ok(Some(node))
+    }
+
+    /// Any trouble in looking is left to the writing that follows.
+    async fn is_there(&self, at: &Reference, node: &Node) -> bool {
+        match self.registry.head_manifest(at).await {
+            Ok(Some(_)) => self.registry.get_manifest(at).await.is_ok_and(|found| found == node.manifest),
+            _ => false,
+        }
+    }
+
+    async fn read_back(&self, node: &Node) -> Result<(), PublishError> {
+        let at = self.repository.with_digest(node.digest.clone());
+        let (repository, digest) = (self.repository.name(), node.digest.clone());
+        let got = self.patiently(|| self.registry.get_manifest(&at), is_absent).await;
+        let got = match got {
+            Ok(got) => got,
+            Err(source) => return Err(PublishError::ReadBack { repository, digest, source }),
+        };
+        // The digest was checked while reading, so the bytes are the same.
+        if got != node.manifest {
+            let (want, got) = (node.manifest.media_type().to_owned(), got.media_type().to_owned());
+            return Err(PublishError::Altered { repository, digest, want, got });
+        }
+        self.tell(TransferKind::ManifestVerified { digest });
+        Ok(())
+    }
+
+    /// A mount moved no bytes, so the registry's word is checked.
+    async fn look_at(&self, digest: &Digest) -> Result<(), PublishError> {
+        let Some(blob) = self.graph.blobs.get(digest) else { return Ok(()) };
+        let (repository, digest, want) = (self.repository.name(), digest.clone(), blob.descriptor.size);
+        match self.registry.blob_exists(self.repository, &blob.descriptor).await {
+            Ok(Some(got)) if got == want => Ok(()),
+            Ok(Some(got)) => Err(PublishError::BlobSize { repository, digest, want, got }),
+            Ok(None) => Err(PublishError::NotMounted { repository, digest }),
+            Err(source) => Err(PublishError::Blob { repository, digest, source }),
+        }
+    }
+
+    /// Moves a tag to the root and reads it back. A tag that is right already is not written:
+    /// registries with immutable tags would refuse.
+    pub(super) async fn tag(&self, reference: &Reference, root: &RawManifest) -> Result<TagMove, PublishError> {
+        let Some(tag) = reference.tag() else { return Ok(TagMove::None) };
+        let at = self.repository.with_tag(tag);
+        let digest = root.digest().clone();
+        let fail = |source| PublishError::Tag { reference: at.clone(), source };
+        let before = self.registry.head_manifest(&at).await.map_err(fail)?;
+        if before.and_then(|head| head.digest).as_ref() == Some(&digest)
+            && self.registry.get_manifest(&at).await.map_err(fail)? == *root
+        {
+            self.tell(TransferKind::TagUnchanged { tag: tag.to_owned(), digest });
+            return Ok(TagMove::Unchanged);
+        }
+        self.registry.put_manifest(&at, root).await.map_err(fail)?;
+        let stale = |result: &Result<RawManifest, ClientError>| match result {
+            Ok(found) => found.digest() != root.digest(),
+            Err(_) => is_absent(result),
+        };
+        let found = self.patiently(|| self.registry.get_manifest(&at), stale).await.map_err(fail)?;
+        if found != *root {
+            return Err(PublishError::TagElsewhere { reference: at, want: digest, got: found.digest().clone() });
+        }
+        self.tell(TransferKind::TagMoved { tag: tag.to_owned(), digest });
+        Ok(TagMove::Moved)
+    }
+
+    /// Repeats what a registry that is not consistent at once (GHCR, Docker Hub, Nexus) may answer better later.
+    async fn patiently<T, F>(
+        &self,
+        work: impl Fn() -> F,
+        behind: impl Fn(&Result<T, ClientError>) -> bool,
+    ) -> Result<T, ClientError>
+    where
+        F: Future<Output = Result<T, ClientError>>,
+    {
+        let config = self.registry.config();
+        let start = Instant::now();
+        let mut number = 1;
+        loop {
+            let result = work().await;
+            let jitter = (config.jitter)();
+            let attempt = Attempt { number, elapsed: start.elapsed(), retry_after: None, jitter };
+            match config.retry.delay(attempt).filter(|_| behind(&result)) {
+                None => return result,
+                Some(delay) => tokio::time::sleep(delay).await,
+            }
+            number += 1;
+        }
+    }
+
+    fn tell(&self, kind: TransferKind) {
+        (self.events)(TransferEvent { repository: self.repository.name(), kind });
+    }
+}
+
+fn is_index(node: &Node) -> bool {
+    matches!(node.manifest.view(), Ok(Manifest::Index(_)))
+}
+
+fn is_absent(result: &Result<RawManifest, ClientError>) -> bool {
+    matches!(result, Err(error) if error.kind() == ErrorKind::NotFound)
+}
+
+/// The registry does not see yet what it has taken (Nexus: manifest-tool#191).
+fn is_behind(error: &ClientError) -> bool {
+    [OciErrorCode::BlobUnknown, OciErrorCode::ManifestBlobUnknown, OciErrorCode::ManifestUnknown]
+        .iter()
+        .any(|code| error.has_code(code))
+}
