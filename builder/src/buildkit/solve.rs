@@ -83,12 +83,14 @@ impl Worker {
             }
             !mapper.is_empty()
         });
-        match answer.await {
-            Ok(response) => outcome(response, mapper.into_steps()),
+        let answer = answer.await;
+        let steps = mapper.into_steps();
+        match answer {
+            Ok(response) => outcome(response, steps),
             // A full disk or a wrong digest here is the reason for the daemon's error, with its type intact.
             Err(error) => match (session.store_fault().get(), &error) {
                 (Some(fault), SolveError::Daemon(_)) => Err(SolveError::Store(fault)),
-                _ => Err(error),
+                _ => Err(error.locate(&steps)),
             },
         }
     }

@@ -1,7 +1,8 @@
 //! Why a solve failed, told apart by BuildKit's error details.
 //!
 //! Owns: the classification. Never: decides by the text of a message; BuildKit 0.8 sends nothing but
-//! text, and its failures are therefore [`SolveError::Daemon`].
+//! text, so that its failures are [`SolveError::Step`] where the status stream names the vertex, and
+//! [`SolveError::Daemon`] otherwise.
 
 mod details;
 
@@ -9,6 +10,7 @@ use std::sync::Arc;
 
 use polyarch_registry::store::StoreError;
 
+use super::status::{Step, Steps};
 use crate::event::VertexId;
 
 pub use details::{SourceExcerpt, SourceRange};
@@ -24,10 +26,14 @@ pub enum SolveError {
         /// Where.
         failure: Box<Failure>,
     },
-    /// The Dockerfile, or what it names, is at fault.
+    /// A step could not be carried out: a file to copy or a secret is missing, a layer cannot be pulled.
+    #[error("{}", .0.message)]
+    Step(Box<Failure>),
+    /// The frontend refused the Dockerfile, or what it names: a syntax error, an unknown target, a base image that
+    /// cannot be resolved.
     #[error("{}", .0.message)]
     Definition(Box<Failure>),
-    /// The daemon does not know an exporter, a frontend or a method.
+    /// The daemon does not know a method.
     #[error("the daemon cannot do this: {}", .0.message)]
     Unsupported(Box<Failure>),
     /// Any other error of the daemon.
@@ -74,11 +80,22 @@ impl SolveError {
     pub fn failure(&self) -> Option<&Failure> {
         match self {
             Self::StepFailed { failure, .. }
+            | Self::Step(failure)
             | Self::Definition(failure)
             | Self::Unsupported(failure)
             | Self::Daemon(failure) => Some(failure),
             Self::ConnectionLost { .. } | Self::Store(_) | Self::Cancelled | Self::BadAnswer { .. } => None,
         }
+    }
+
+    /// Adds the failed vertex from the status stream where the daemon sent no details.
+    pub(super) fn locate(self, steps: &Steps) -> Self {
+        let Self::Daemon(mut failure) = self else { return self };
+        let failed = |step: &Step| step.error.as_ref().is_some_and(|error| failure.message.contains(error.as_str()));
+        // Which vertex, not which kind of failure: other vertices fail with it because they are cancelled.
+        let Some((vertex, _)) = steps.0.iter().find(|(_, step)| failed(step)) else { return Self::Daemon(failure) };
+        failure.vertex = Some(vertex.clone());
+        Self::Step(failure)
     }
 
     pub(super) fn session_ended() -> Self {
