@@ -11,6 +11,9 @@ mod reply;
 mod secrets;
 mod server;
 mod services;
+mod ssh;
+#[cfg(test)]
+mod testing;
 mod tunnel;
 mod upload;
 

@@ -10,6 +10,7 @@ use bollard_buildkit_proto::moby::filesync::packet::file_send_server::FileSendSe
 use bollard_buildkit_proto::moby::filesync::v1::auth_server::AuthServer;
 use bollard_buildkit_proto::moby::filesync::v1::file_send_server::FileSendServer;
 use bollard_buildkit_proto::moby::filesync::v1::file_sync_server::FileSyncServer;
+use bollard_buildkit_proto::moby::sshforward::v1::ssh_server::SshServer;
 use bollard_buildkit_proto::moby::upload::v1::upload_server::UploadServer;
 use indexmap::IndexMap;
 use tonic::service::{Routes, RoutesBuilder};
@@ -19,6 +20,7 @@ use super::content::{ContentService, ContentStores, StoreFault};
 use super::filesend::{BytesService, FileSend, PacketService};
 use super::health::HealthService;
 use super::secrets::SecretsService;
+use super::ssh::SshService;
 use super::upload::UploadService;
 use crate::buildkit::filesync::{FileSyncService, LocalDirs};
 use crate::buildkit::generated::content::content_server::ContentServer;
@@ -73,6 +75,10 @@ impl SessionServices {
         mount.routes.add_service(AuthServer::new(AuthService::new(self.auth)));
         mount.list("moby.buildkit.secrets.v1.Secrets", &["GetSecret"]);
         mount.routes.add_service(SecretsServer::new(SecretsService(self.secrets)));
+        if !self.ssh.is_empty() {
+            mount.list("moby.sshforward.v1.SSH", &["CheckAgent", "ForwardAgent"]);
+            mount.routes.add_service(SshServer::new(SshService::new(self.ssh)));
+        }
         if !self.uploads.is_empty() {
             mount.list("moby.upload.v1.Upload", &["Pull"]);
             mount.routes.add_service(UploadServer::new(UploadService(self.uploads)));

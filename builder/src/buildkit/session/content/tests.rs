@@ -1,18 +1,17 @@
 use std::time::Duration;
 
-use hyper_util::rt::TokioIo;
 use polyarch_registry::oci::Digest;
 use polyarch_registry::store::{Expect, MemoryStore};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::service::Routes;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tonic::{Code, Request, Streaming};
 
 use super::*;
 use crate::buildkit::generated::content as proto;
-use crate::buildkit::session::server::serve;
+use crate::buildkit::session::testing::connect;
 use crate::event::{EventKind, TransferHow};
 use crate::event_sink::EventSink;
 use proto::WriteAction::{Commit, Stat, Write};
@@ -36,15 +35,7 @@ impl Bed {
         let stores = ContentStores::default().export(store.clone()).layout("key", store.clone());
         let service = ContentService::new(stores, fault.clone(), sink);
         let routes = Routes::new(ContentServer::new(service));
-        let (ours, theirs) = tokio::io::duplex(64 << 10);
-        let mut server = JoinSet::new();
-        server.spawn(serve(theirs, routes));
-        let mut ours = Some(TokioIo::new(ours));
-        let connector = tower::service_fn(move |_| {
-            let stream = ours.take().ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotConnected));
-            std::future::ready(stream)
-        });
-        let channel = Endpoint::from_static("http://test").connect_with_connector(connector).await.unwrap();
+        let (channel, server) = connect(routes).await;
         Self { client: ContentClient::new(channel), store, fault, events, _server: server }
     }
 
