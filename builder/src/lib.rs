@@ -11,6 +11,7 @@ pub mod event_sink;
 pub mod ignore;
 pub mod limits;
 pub mod node;
+pub mod plan;
 pub mod request;
 pub mod run;
 pub mod secret;

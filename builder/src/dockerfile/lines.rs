@@ -30,7 +30,8 @@ impl<'a> Joiner<'a> {
         let mut logical = Vec::new();
         let mut errors = Vec::new();
         while let Some(mut line) = self.join() {
-            for heredoc in takes_heredocs(&line.text).then(|| Heredoc::announced(&line.text)).unwrap_or_default() {
+            let announced = if takes_heredocs(&line.text) { Heredoc::announced(&line.text) } else { Vec::new() };
+            for heredoc in announced {
                 let name = heredoc.name.clone();
                 match self.fill(heredoc) {
                     Some(filled) => line.heredocs.push(filled),

@@ -1,7 +1,7 @@
 //! Dockerfiles: text to instructions with positions, instructions to stages, and the expansion of variables.
 //!
 //! Owns: the syntax, as BuildKit's built-in frontend reads it. Pure: no files, clock or environment; never panics, takes
-//! time linear in the text. Never: decides what runs where; that is the plan's part.
+//! time linear in the text. Never: decides what runs where; that is [`crate::plan`].
 
 mod directives;
 mod error;
@@ -19,6 +19,7 @@ mod tests;
 mod words;
 
 pub use directives::{Directives, detect_syntax};
+pub(crate) use error::near;
 pub use error::{ParseError, ParseErrorKind};
 pub use expand::{ExpandError, expand};
 pub use heredoc::Heredoc;

@@ -110,9 +110,9 @@ fn check(instruction: &Instruction, escape: char) -> Result<(), ParseErrorKind> 
 
 fn stage(from: &Instruction) -> Result<Stage, ParseErrorKind> {
     let words: Vec<&str> = from.arguments.split_whitespace().collect();
-    let (base, name) = match words.as_slice() {
-        &[base] => (base, None),
-        &[base, keyword, name] if keyword.eq_ignore_ascii_case("AS") => (base, Some(stage_name(name)?)),
+    let (base, name) = match *words.as_slice() {
+        [base] => (base, None),
+        [base, keyword, name] if keyword.eq_ignore_ascii_case("AS") => (base, Some(stage_name(name)?)),
         _ => return Err(ParseErrorKind::FromArguments),
     };
     Ok(Stage {

@@ -1,0 +1,101 @@
+//! What is wrong with a plan, and what one needs to know to repair it.
+
+use polyarch_registry::oci::{Platform, PlatformError};
+use serde::Serialize;
+
+use crate::dockerfile::{ExpandError, Span};
+
+/// One problem, with its place in the Dockerfile if it has one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{kind}")]
+pub struct Problem {
+    /// What is wrong.
+    pub kind: ProblemKind,
+    /// Where.
+    pub span: Option<Span>,
+}
+
+/// What is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProblemKind {
+    /// There is no node to plan for.
+    #[error("no node to build on")]
+    NoNode,
+    /// The stage asked for does not exist.
+    #[error("target stage {name:?} does not exist")]
+    UnknownTarget {
+        /// The name asked for.
+        name: String,
+        /// Stages it resembles, best first.
+        near: Vec<String>,
+        /// All named stages.
+        stages: Vec<String>,
+    },
+    /// A base name expands to nothing.
+    #[error("base name {0:?} is blank after expansion")]
+    BlankBase(String),
+    /// A `--platform` expands to nothing.
+    #[error("platform {0:?} is empty after expansion")]
+    EmptyPlatform(String),
+    /// A `--platform` is not a platform.
+    #[error("{text:?} is not a platform")]
+    BadPlatform {
+        /// The text after expansion.
+        text: String,
+        /// Why not.
+        #[source]
+        source: PlatformError,
+    },
+    /// A word cannot be expanded.
+    #[error("cannot expand {word:?}")]
+    Expand {
+        /// The word as written.
+        word: String,
+        /// Why not.
+        #[source]
+        source: ExpandError,
+    },
+    /// COPY names a stage by an index that does not exist.
+    #[error("stage index {0} does not exist")]
+    BadIndex(usize),
+    /// A stage is used before it is defined.
+    #[error("stage {used:?} is used in stage {by:?} before it is defined")]
+    UsedBeforeDefined {
+        /// The stage that is used.
+        used: String,
+        /// The stage that uses it.
+        by: String,
+    },
+    /// A stage depends on itself.
+    #[error("stage {0:?} depends on itself")]
+    Circular(String),
+    /// The chosen node, the best there is, cannot run a stage.
+    #[error("{0}")]
+    CannotRun(Box<CannotRun>),
+}
+
+/// A stage that no node can run, told for the best node.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("stage {stage:?} needs {needs}, which node {node:?} cannot run")]
+pub struct CannotRun {
+    /// The stage.
+    pub stage: String,
+    /// Platform of its commands.
+    pub needs: Platform,
+    /// Platform being built.
+    pub platform: Platform,
+    /// The node.
+    pub node: String,
+    /// Platforms the node runs, natively or emulated.
+    pub offers: Vec<Platform>,
+}
+
+impl Serialize for Problem {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct;
+        let mut out = serializer.serialize_struct("Problem", 2)?;
+        out.serialize_field("message", &self.to_string())?;
+        out.serialize_field("span", &self.span)?;
+        out.end()
+    }
+}

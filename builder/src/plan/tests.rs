@@ -1,0 +1,318 @@
+//! Whole plans, as text.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use polyarch_registry::oci::Platform;
+use proptest::prelude::*;
+
+use super::*;
+use crate::dockerfile::parse;
+
+fn platforms(list: &str) -> Vec<Platform> {
+    list.split_whitespace().map(|text| text.parse().unwrap()).collect()
+}
+
+fn node(name: &str, native: &str, emulated: &str) -> NodeFacts {
+    let native = platforms(native);
+    NodeFacts { name: name.into(), build_platform: native[0].clone(), native, emulated: platforms(emulated) }
+}
+
+fn input(list: &str, nodes: &[NodeFacts]) -> PlanInput {
+    PlanInput { platforms: platforms(list), nodes: nodes.to_vec(), ..PlanInput::default() }
+}
+
+fn laptop() -> NodeFacts {
+    node("laptop", "linux/amd64 linux/386", "linux/arm64 linux/arm/v7")
+}
+
+fn run(text: &str, input: &PlanInput) -> String {
+    let file = parse(text.as_bytes()).unwrap();
+    let plan = plan(&file, input);
+    let mut out = String::new();
+    for platform in &plan.platforms {
+        let PlatformPlan { platform, node, stages, emulated_runs } = platform;
+        writeln!(out, "{platform} on {node}, {emulated_runs} emulated").unwrap();
+        for s in stages {
+            let base = match &s.base {
+                Base::Stage(name) => format!("stage {name}"),
+                Base::Scratch => "scratch".to_owned(),
+                Base::Image(name) => name.clone(),
+                Base::Context(name) => format!("context {name}"),
+            };
+            let shared = if s.shared { ", shared" } else { "" };
+            let (runs, same) = (s.run_steps, s.shared_run_steps);
+            writeln!(out, "  {} from {base} ({}) {}, runs {runs} ({same} shared){shared}", s.name, s.platform, s.mode)
+                .unwrap();
+        }
+    }
+    for problem in &plan.problems {
+        let line = problem.span.map_or(0, |span| span.line);
+        writeln!(out, "! {line}: {problem}").unwrap();
+    }
+    out
+}
+
+const GO: &str = "\
+FROM --platform=$BUILDPLATFORM golang:1.25 AS deps
+WORKDIR /src
+COPY go.mod ./
+RUN go mod download
+
+FROM deps AS build
+RUN go vet ./...
+ARG TARGETOS TARGETARCH
+RUN GOOS=$TARGETOS GOARCH=$TARGETARCH go build -o /out/app .
+
+FROM alpine:3.22 AS debug
+RUN apk add strace
+COPY --from=build /out/app /app
+
+FROM scratch
+COPY --from=build /out/app /app
+ENTRYPOINT [\"/app\"]
+";
+
+#[test]
+fn cross_compiles_without_emulation() {
+    insta::assert_snapshot!(run(GO, &input("linux/amd64 linux/arm64 linux/riscv64", &[laptop()])), @r#"
+    linux/amd64 on laptop, 0 emulated
+      deps from golang:1.25 (linux/amd64) native, runs 1 (1 shared), shared
+      build from stage deps (linux/amd64) native, runs 2 (1 shared)
+      3 from scratch (linux/amd64) files, runs 0 (0 shared)
+    linux/arm64 on laptop, 0 emulated
+      deps from golang:1.25 (linux/amd64) cross, runs 1 (1 shared), shared
+      build from stage deps (linux/amd64) cross, runs 2 (1 shared)
+      3 from scratch (linux/arm64) files, runs 0 (0 shared)
+    linux/riscv64 on laptop, 0 emulated
+      deps from golang:1.25 (linux/amd64) cross, runs 1 (1 shared), shared
+      build from stage deps (linux/amd64) cross, runs 2 (1 shared)
+      3 from scratch (linux/riscv64) files, runs 0 (0 shared)
+    "#);
+}
+
+#[test]
+fn a_target_reaches_only_what_it_needs() {
+    let input = PlanInput { target: Some("Debug".into()), ..input("linux/arm64", &[laptop()]) };
+    insta::assert_snapshot!(run(GO, &input), @r#"
+    linux/arm64 on laptop, 1 emulated
+      deps from golang:1.25 (linux/amd64) cross, runs 1 (0 shared)
+      build from stage deps (linux/amd64) cross, runs 2 (0 shared)
+      debug from alpine:3.22 (linux/arm64) emulated, runs 1 (0 shared)
+    "#);
+}
+
+#[test]
+fn emulates_where_the_stage_is_the_targets() {
+    let text = "FROM debian:13 AS base\nRUN apt-get update\nONBUILD RUN echo trigger\nFROM base\nRUN make\nRUN <<E\nmake install\nE\n";
+    insta::assert_snapshot!(run(text, &input("linux/amd64 linux/arm/v7", &[laptop()])), @r#"
+    linux/amd64 on laptop, 0 emulated
+      base from debian:13 (linux/amd64) native, runs 1 (0 shared)
+      1 from stage base (linux/amd64) native, runs 3 (0 shared)
+    linux/arm/v7 on laptop, 4 emulated
+      base from debian:13 (linux/arm/v7) emulated, runs 1 (0 shared)
+      1 from stage base (linux/arm/v7) emulated, runs 3 (0 shared)
+    "#);
+}
+
+#[test]
+fn copies_need_no_emulation() {
+    let text = "FROM scratch\nCOPY hello-$TARGETARCH /hello\nADD x.tar /\nWORKDIR /x\n";
+    insta::assert_snapshot!(run(text, &input("linux/amd64 linux/s390x", &[laptop()])), @r#"
+    linux/amd64 on laptop, 0 emulated
+      0 from scratch (linux/amd64) files, runs 0 (0 shared), shared
+    linux/s390x on laptop, 0 emulated
+      0 from scratch (linux/s390x) files, runs 0 (0 shared), shared
+    "#);
+}
+
+#[test]
+fn the_same_files_are_shared_but_not_what_runs_on_them() {
+    let text = "FROM scratch\nADD rootfs.tar /\nRUN x\n";
+    insta::assert_snapshot!(run(text, &input("linux/amd64 linux/arm64", &[laptop()])), @r#"
+    linux/amd64 on laptop, 0 emulated
+      0 from scratch (linux/amd64) native, runs 1 (0 shared)
+    linux/arm64 on laptop, 1 emulated
+      0 from scratch (linux/arm64) emulated, runs 1 (0 shared)
+    "#);
+}
+
+#[test]
+fn chooses_the_native_node() {
+    let arm = node("arm", "linux/arm64 linux/arm/v7", "");
+    insta::assert_snapshot!(
+        run("FROM alpine\nRUN x\n", &input("linux/amd64 linux/arm64 linux/arm/v6", &[laptop(), arm])), @r#"
+    linux/amd64 on laptop, 0 emulated
+      0 from alpine (linux/amd64) native, runs 1 (0 shared)
+    linux/arm64 on arm, 0 emulated
+      0 from alpine (linux/arm64) native, runs 1 (0 shared)
+    linux/arm/v6 on arm, 0 emulated
+      0 from alpine (linux/arm/v6) native, runs 1 (0 shared)
+    "#);
+}
+
+#[test]
+fn says_what_no_node_can_run() {
+    let text = "FROM --platform=$BUILDPLATFORM a AS b\nRUN x\nFROM c\nCOPY --from=b / /\nRUN y\n";
+    insta::assert_snapshot!(run(text, &input("linux/amd64 linux/s390x", &[laptop()])), @r#"
+    linux/amd64 on laptop, 0 emulated
+      b from a (linux/amd64) native, runs 1 (1 shared), shared
+      1 from c (linux/amd64) native, runs 1 (0 shared)
+    linux/s390x on laptop, 0 emulated
+      b from a (linux/amd64) cross, runs 1 (1 shared), shared
+      1 from c (linux/s390x) impossible, runs 1 (0 shared)
+    ! 3: stage "1" needs linux/s390x, which node "laptop" cannot run
+    "#);
+}
+
+#[test]
+fn follows_buildkits_rules_for_from() {
+    let text = "\
+ARG BASE=alpine
+ARG TARGETVARIANT=none
+FROM --platform=linux/arm64 ${BASE}:${TAG:-3} AS one
+RUN x
+FROM --platform=linux/386 one AS Two
+RUN x
+FROM --platform=arm64 scratch AS three
+COPY --from=TWO / /
+COPY --from=0 / /
+COPY --from=busybox:1 / /
+RUN --mount=type=bind,from=other,target=/x x
+FROM other:${TARGETVARIANT} AS unreached
+FROM base-${TARGETARCH}
+COPY --from=three / /
+";
+    let mut input = input("linux/amd64", &[laptop()]);
+    input.build_args.insert("BASE".into(), "debian".into());
+    insta::assert_snapshot!(run(text, &input), @r#"
+    linux/amd64 on laptop, 2 emulated
+      one from debian:3 (linux/arm64) emulated, runs 1 (0 shared)
+      two from stage one (linux/arm64) emulated, runs 1 (0 shared)
+      three from scratch (linux/amd64) native, runs 1 (0 shared)
+      4 from base-amd64 (linux/amd64) files, runs 0 (0 shared)
+    "#);
+}
+
+#[test]
+fn arguments_decide_what_is_shared() {
+    // The same step, with variables that do and do not differ by platform in its environment.
+    let text = "\
+FROM --platform=$BUILDPLATFORM a AS plain
+ARG V=1
+RUN x
+FROM --platform=$BUILDPLATFORM a AS fixed
+ARG TARGETARCH=amd64
+RUN x
+FROM --platform=$BUILDPLATFORM a AS undeclared
+RUN echo $TARGETARCH
+FROM --platform=$BUILDPLATFORM a AS env
+ARG TARGETARCH
+ENV A=$TARGETARCH
+RUN x
+FROM --platform=$BUILDPLATFORM a AS metadata
+ARG TARGETARCH
+LABEL arch=$TARGETARCH
+FROM --platform=$BUILDPLATFORM a AS copied
+COPY --from=env / /
+FROM scratch
+COPY --from=plain / /
+COPY --from=fixed / /
+COPY --from=undeclared / /
+COPY --from=metadata / /
+COPY --from=copied / /
+";
+    insta::assert_snapshot!(run(text, &input("linux/amd64 linux/arm64", &[laptop()])), @r#"
+    linux/amd64 on laptop, 0 emulated
+      plain from a (linux/amd64) native, runs 1 (1 shared), shared
+      fixed from a (linux/amd64) native, runs 1 (1 shared), shared
+      undeclared from a (linux/amd64) native, runs 1 (1 shared), shared
+      env from a (linux/amd64) native, runs 1 (0 shared)
+      metadata from a (linux/amd64) files, runs 0 (0 shared), shared
+      copied from a (linux/amd64) files, runs 0 (0 shared)
+      6 from scratch (linux/amd64) files, runs 0 (0 shared)
+    linux/arm64 on laptop, 0 emulated
+      plain from a (linux/amd64) cross, runs 1 (1 shared), shared
+      fixed from a (linux/amd64) cross, runs 1 (1 shared), shared
+      undeclared from a (linux/amd64) cross, runs 1 (1 shared), shared
+      env from a (linux/amd64) cross, runs 1 (0 shared)
+      metadata from a (linux/amd64) files, runs 0 (0 shared), shared
+      copied from a (linux/amd64) files, runs 0 (0 shared)
+      6 from scratch (linux/arm64) files, runs 0 (0 shared)
+    "#);
+}
+
+#[test]
+fn named_contexts_replace_stages_and_images() {
+    let text = "FROM a AS build\nRUN x\nFROM docker.io/library/alpine:latest\nRUN y\nCOPY --from=build / /\n";
+    let names = BTreeSet::from(["build".to_owned(), "alpine".to_owned()]);
+    let input = PlanInput { named_contexts: names, ..input("linux/amd64", &[laptop()]) };
+    insta::assert_snapshot!(run(text, &input), @r#"
+    linux/amd64 on laptop, 0 emulated
+      build from context build (linux/amd64) files, runs 0 (0 shared)
+      1 from context docker.io/library/alpine:latest (linux/amd64) native, runs 1 (0 shared)
+    "#);
+}
+
+#[test]
+fn reports_problems_with_their_lines() {
+    let text = "\
+FROM $NONE AS a
+FROM --platform=$NONE x AS b
+FROM --platform=a/b/c/d x AS c
+FROM ${ AS d
+FROM x AS e
+COPY --from=later / /
+COPY --from=e / /
+COPY --from=99 / /
+FROM e
+FROM x AS later
+FROM x
+COPY --from=e / /
+";
+    insta::assert_snapshot!(run(text, &input("linux/amd64 linux/arm64", &[laptop()])), @r#"
+    linux/amd64 on laptop, 0 emulated
+      e from x (linux/amd64) files, runs 0 (0 shared)
+      7 from x (linux/amd64) files, runs 0 (0 shared)
+    linux/arm64 on laptop, 0 emulated
+      e from x (linux/arm64) files, runs 0 (0 shared)
+      7 from x (linux/arm64) files, runs 0 (0 shared)
+    ! 1: base name "$NONE" is blank after expansion
+    ! 2: platform "$NONE" is empty after expansion
+    ! 3: "a/b/c/d" is not a platform
+    ! 4: cannot expand "${"
+    ! 6: stage "later" is used in stage "e" before it is defined
+    ! 7: stage "e" depends on itself
+    ! 8: stage index 99 does not exist
+    "#);
+    let file = parse(b"FROM a AS builder\nFROM b AS runtime\n").unwrap();
+    let unknown = PlanInput { target: Some("runtme".into()), ..input("linux/amd64", &[laptop()]) };
+    let want = ProblemKind::UnknownTarget {
+        name: "runtme".into(),
+        near: vec!["runtime".into()],
+        stages: vec!["builder".into(), "runtime".into()],
+    };
+    assert_eq!(plan(&file, &unknown).problems[0].kind, want);
+    assert_eq!(plan(&file, &input("linux/amd64", &[])).problems[0].kind, ProblemKind::NoNode);
+}
+
+#[test]
+fn is_the_same_every_time() {
+    let file = parse(GO.as_bytes()).unwrap();
+    let input = input("linux/arm64 linux/amd64", &[laptop()]);
+    let first = serde_json::to_string(&plan(&file, &input)).unwrap();
+    assert!((0..10).all(|_| serde_json::to_string(&plan(&file, &input)).unwrap() == first));
+}
+
+proptest! {
+    #[test]
+    fn never_panics(lines in prop::collection::vec(
+        "(FROM [ab]( AS [ab])?|FROM --platform=[$a-z/]{0,9} [ab$]|COPY --from=[ab0-3] x y|RUN x|ARG [AB]=?|ONBUILD COPY --from=[ab0-3] x y|ENV A=\\$A\\$B)",
+        1..14)
+    ) {
+        let text = format!("FROM a\n{}", lines.join("\n"));
+        if let Ok(file) = parse(text.as_bytes()) {
+            plan(&file, &input("linux/amd64 linux/arm64", &[laptop()]));
+        }
+    }
+}
