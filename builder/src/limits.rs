@@ -7,6 +7,10 @@ use std::time::Duration;
 pub struct Limits {
     /// Time to open a connection to a daemon (ssh included).
     pub connect: Duration,
+    /// Time a Docker API call has to answer; removing a container with a large layer takes most of it.
+    pub docker_request: Duration,
+    /// Time to the first byte of an answer that comes after a whole image was copied (save, load, pull).
+    pub docker_image: Duration,
     /// Time a started Docker-in-Docker has to answer; slow disks need most of it.
     pub dind_ready: Duration,
     /// Time for clean-up after a cancellation before it is abandoned.
@@ -23,6 +27,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(20),
+            docker_request: Duration::from_secs(120),
+            docker_image: Duration::from_secs(3600),
             dind_ready: Duration::from_secs(90),
             grace: Duration::from_secs(10),
             manifest_bytes: 4 << 20,

@@ -1,0 +1,377 @@
+//! From a builder's address to a daemon that answers.
+//!
+//! Owns: the order in which places are tried, and the account of what was found at each. Never: lists workers or
+//! decides what is built where.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::context::{self, ContextError};
+use super::dial::{Dialer, Transport};
+use super::dialers::{Alpn, ExecDialer, SshDialer, TcpDialer, TlsDialer, TlsError, UnixDialer};
+use super::dind::{Dind, DindError};
+use super::docker::{DaemonInfo, DaemonVersion, DockerApi, DockerError};
+use super::endpoint::{Endpoint, EndpointError, HostEnv, SshTarget, TcpTarget};
+use crate::event_sink::EventSink;
+use crate::limits::Limits;
+
+/// A daemon that answered.
+#[derive(Debug)]
+pub struct Reached {
+    /// Short name for tables and messages.
+    pub name: String,
+    /// The builder as the user wrote it.
+    pub builder: String,
+    /// The way to BuildKit.
+    pub transport: Transport,
+    /// The Docker API in front of BuildKit; a standalone buildkitd has none.
+    pub docker: Option<Docker>,
+    /// The container this daemon lives in, if it is ours: shut it down at the end.
+    pub dind: Option<Dind>,
+}
+
+/// A Docker daemon that answered.
+#[derive(Debug, Clone)]
+pub struct Docker {
+    /// Its API.
+    pub api: DockerApi,
+    /// Its version.
+    pub version: DaemonVersion,
+    /// Its configuration.
+    pub info: DaemonInfo,
+}
+
+/// Why no daemon answered.
+#[derive(Debug, thiserror::Error)]
+pub enum ReachError {
+    /// The address is none.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// The Docker context cannot be used.
+    #[error(transparent)]
+    Context(#[from] ContextError),
+    /// The certificates cannot be used.
+    #[error("could not prepare TLS for {builder}")]
+    Tls {
+        /// The builder.
+        builder: String,
+        /// Cause.
+        #[source]
+        source: TlsError,
+    },
+    /// No usual place has a Docker daemon.
+    #[error("no Docker daemon found; looked at {}", list(.0))]
+    NotFound(Vec<Tried>),
+    /// The daemon does not answer.
+    #[error("builder {builder} does not answer")]
+    Docker {
+        /// The builder.
+        builder: String,
+        /// Cause.
+        #[source]
+        source: DockerError,
+    },
+    /// Podman has no BuildKit.
+    #[error("builder {builder} is Podman {version}: there is no BuildKit behind its Docker API")]
+    Podman {
+        /// The builder.
+        builder: String,
+        /// Podman's version.
+        version: String,
+    },
+    /// The Docker-in-Docker container could not be brought up.
+    #[error("could not start Docker-in-Docker")]
+    Dind(#[source] Box<DindError>),
+}
+
+impl ReachError {
+    /// What a user can do about it, where one thing helps most.
+    pub fn advice(&self) -> Option<&'static str> {
+        match self {
+            Self::NotFound(tried) if tried.iter().any(|t| t.kind == io::ErrorKind::PermissionDenied) => {
+                Some("a socket is there but may not be used: join its group (usually `docker`) or run as root")
+            }
+            Self::NotFound(_) => Some("start Docker, or name a builder with --builder or DOCKER_HOST"),
+            Self::Podman { .. } => {
+                Some("use a Docker daemon, or a buildkitd through --builder docker-container://NAME")
+            }
+            Self::Context(ContextError::Missing { .. }) => Some("`docker context ls` lists the contexts there are"),
+            _ => None,
+        }
+    }
+
+    /// Whether the same attempt may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Docker { source, .. } if source.is_retryable())
+    }
+}
+
+/// One place and what was found there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tried {
+    /// The place, as an address.
+    pub place: String,
+    /// What was found, such as `no such socket`.
+    pub found: String,
+    /// The kind of the failure.
+    pub kind: io::ErrorKind,
+}
+
+fn list(tried: &[Tried]) -> String {
+    let rows: Vec<String> = tried.iter().map(|t| format!("{} ({})", t.place, t.found)).collect();
+    if rows.is_empty() { "no place: neither HOME nor XDG_RUNTIME_DIR is set".to_owned() } else { rows.join(", ") }
+}
+
+/// What all attempts share.
+#[derive(Debug, Clone, Copy)]
+pub struct Reach<'a> {
+    /// The environment.
+    pub env: &'a HostEnv,
+    /// Time-outs.
+    pub limits: &'a Limits,
+    /// For notices while a container starts.
+    pub events: &'a EventSink,
+}
+
+impl Reach<'_> {
+    /// Finds, dials and asks the daemon a `--builder` value names.
+    ///
+    /// # Errors
+    /// [`ReachError`].
+    pub async fn builder(&self, text: &str) -> Result<Reached, ReachError> {
+        match Endpoint::parse(text, self.env)? {
+            Endpoint::BuildkitUnix(path) => Ok(buildkitd(text, Arc::new(UnixDialer::new(path)))),
+            Endpoint::BuildkitTcp(target) => Ok(buildkitd(text, tcp(text, &target, Alpn::Http2)?)),
+            Endpoint::Container { name, host } => {
+                let outer = self.docker(text, &host).await?;
+                Ok(buildkitd(&name, Arc::new(ExecDialer::buildctl(outer.api, &name))).written(text))
+            }
+            Endpoint::Dind { options, host } => self.dind(text, &options, &host).await,
+            endpoint => Ok(docker_node(text, self.docker(text, &endpoint).await?)),
+        }
+    }
+
+    async fn dind(
+        &self,
+        text: &str,
+        options: &super::dind::DindOptions,
+        host: &Endpoint,
+    ) -> Result<Reached, ReachError> {
+        let outer = self.docker(text, host).await?;
+        let dind = Dind::start(&outer.api, options, self.limits, self.events).await;
+        let dind = dind.map_err(|error| ReachError::Dind(Box::new(error)))?;
+        let inner = self.ask(text, Arc::clone(dind.dialer())).await?;
+        Ok(Reached { dind: Some(dind), ..docker_node(text, inner) })
+    }
+
+    /// Connects to the Docker API of an endpoint that has one.
+    async fn docker(&self, text: &str, endpoint: &Endpoint) -> Result<Docker, ReachError> {
+        match endpoint {
+            Endpoint::Docker => self.usual(text).await,
+            Endpoint::Context(name) if name == context::DEFAULT => self.host_or_sockets(text).await,
+            Endpoint::Context(name) => self.context(text, name).await,
+            Endpoint::Unix(path) => self.ask(text, Arc::new(UnixDialer::new(path))).await,
+            Endpoint::Tcp(target) => self.ask(text, tcp(text, target, Alpn::Http1)?).await,
+            Endpoint::Ssh(target) => self.ask(text, self.ssh(target)).await,
+            Endpoint::BuildkitUnix(_)
+            | Endpoint::BuildkitTcp(_)
+            | Endpoint::Container { .. }
+            | Endpoint::Dind { .. } => {
+                Err(EndpointError::BadAddress { text: text.to_owned(), want: "a Docker host" }.into())
+            }
+        }
+    }
+
+    /// `docker`: DOCKER_HOST wins over contexts, as in Docker's client.
+    async fn usual(&self, text: &str) -> Result<Docker, ReachError> {
+        let host_named = self.env.docker_host.as_ref().is_some_and(|host| !host.is_empty());
+        match if host_named { None } else { context::current(self.env)? } {
+            Some(name) => self.context(&format!("{text} (context {name})"), &name).await,
+            None => self.host_or_sockets(text).await,
+        }
+    }
+
+    async fn host_or_sockets(&self, text: &str) -> Result<Docker, ReachError> {
+        match self.env.docker_host.as_ref().filter(|host| !host.is_empty()) {
+            Some(host) => self.host(&format!("{text} (DOCKER_HOST={host})"), host).await,
+            None => self.sockets(text).await,
+        }
+    }
+
+    async fn context(&self, text: &str, name: &str) -> Result<Docker, ReachError> {
+        let context = context::load(name, self.env)?;
+        match (Endpoint::parse(&context.host, &HostEnv::default())?, context.tls) {
+            (Endpoint::Tcp(target), tls @ Some(_)) => {
+                self.ask(text, tcp(text, &TcpTarget { tls, ..target }, Alpn::Http1)?).await
+            }
+            _ => self.host(text, &context.host).await,
+        }
+    }
+
+    async fn host(&self, text: &str, address: &str) -> Result<Docker, ReachError> {
+        match Endpoint::parse(address, self.env)? {
+            Endpoint::Unix(path) => self.ask(text, Arc::new(UnixDialer::new(path))).await,
+            Endpoint::Tcp(target) => self.ask(text, tcp(text, &target, Alpn::Http1)?).await,
+            Endpoint::Ssh(target) => self.ask(text, self.ssh(&target)).await,
+            _ => Err(EndpointError::BadAddress { text: address.to_owned(), want: "a Docker host" }.into()),
+        }
+    }
+
+    fn ssh(&self, target: &SshTarget) -> Arc<dyn Dialer> {
+        Arc::new(SshDialer::new(target.clone(), self.limits.connect))
+    }
+
+    /// Tries the usual sockets in turn.
+    async fn sockets(&self, text: &str) -> Result<Docker, ReachError> {
+        let mut tried = Vec::new();
+        for path in usual_sockets(self.env) {
+            let dialer = UnixDialer::new(&path);
+            match dialer.dial().await {
+                Ok(_) => return self.ask(text, Arc::new(dialer)).await,
+                Err(error) => tried.push(Tried {
+                    place: format!("unix://{}", path.display()),
+                    found: found(&error),
+                    kind: error.kind(),
+                }),
+            }
+        }
+        Err(ReachError::NotFound(tried))
+    }
+
+    /// Asks the daemon behind a dialler who it is.
+    async fn ask(&self, text: &str, dialer: Arc<dyn Dialer>) -> Result<Docker, ReachError> {
+        let wrap = |source| ReachError::Docker { builder: text.to_owned(), source };
+        let api = DockerApi::new(dialer, self.limits).map_err(wrap)?;
+        let version = api.version().await.map_err(wrap)?;
+        if version.podman {
+            return Err(ReachError::Podman { builder: text.to_owned(), version: version.version });
+        }
+        let info = api.info().await.map_err(wrap)?;
+        Ok(Docker { api, version, info })
+    }
+}
+
+/// Where Docker's daemon usually listens: system-wide, rootless, Docker Desktop.
+fn usual_sockets(env: &HostEnv) -> Vec<PathBuf> {
+    let system = Some(PathBuf::from("/var/run/docker.sock"));
+    let rootless = env.xdg_runtime_dir.as_ref().map(|dir| dir.join("docker.sock"));
+    let desktop = env.home.as_ref().map(|home| home.join(".docker/run/docker.sock"));
+    let old_desktop = env.home.as_ref().map(|home| home.join(".docker/desktop/docker.sock"));
+    [system, rootless, desktop, old_desktop].into_iter().flatten().collect()
+}
+
+/// The error without the place, which the list names already.
+fn found(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split_once(": ").map_or(text.clone(), |(_, reason)| reason.to_owned())
+}
+
+fn tcp(text: &str, target: &TcpTarget, alpn: Alpn) -> Result<Arc<dyn Dialer>, ReachError> {
+    match &target.tls {
+        None => Ok(Arc::new(TcpDialer::new(&target.address))),
+        Some(files) => match TlsDialer::new(&target.address, files, alpn) {
+            Ok(dialer) => Ok(Arc::new(dialer)),
+            Err(source) => Err(ReachError::Tls { builder: text.to_owned(), source }),
+        },
+    }
+}
+
+fn buildkitd(name: &str, dialer: Arc<dyn Dialer>) -> Reached {
+    Reached {
+        name: short_name(name),
+        builder: name.to_owned(),
+        transport: Transport::BuildKit(dialer),
+        docker: None,
+        dind: None,
+    }
+}
+
+fn docker_node(text: &str, docker: Docker) -> Reached {
+    Reached {
+        name: short_name(text),
+        builder: text.to_owned(),
+        transport: Transport::DockerApi(Arc::clone(docker.api.dialer())),
+        docker: Some(docker),
+        dind: None,
+    }
+}
+
+impl Reached {
+    fn written(self, text: &str) -> Self {
+        Self { builder: text.to_owned(), ..self }
+    }
+}
+
+/// The builder without its query: enough to tell nodes apart in a table.
+fn short_name(text: &str) -> String {
+    text.split('?').next().unwrap_or(text).trim_end_matches("://").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine(dir: &tempfile::TempDir) -> HostEnv {
+        HostEnv {
+            docker_config: Some(dir.path().join("config")),
+            home: Some(dir.path().join("home")),
+            xdg_runtime_dir: Some(dir.path().join("run")),
+            ..HostEnv::default()
+        }
+    }
+
+    async fn reach(env: &HostEnv, builder: &str) -> Result<Reached, ReachError> {
+        let (events, _kept) = EventSink::channel();
+        let limits = Limits::default();
+        Reach { env, limits: &limits, events: &events }.builder(builder).await
+    }
+
+    #[test]
+    fn lists_the_usual_sockets_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = usual_sockets(&machine(&dir));
+        let tails: Vec<_> = paths.iter().map(|path| path.strip_prefix(dir.path()).unwrap_or(path)).collect();
+        let want = [
+            "/var/run/docker.sock",
+            "run/docker.sock",
+            "home/.docker/run/docker.sock",
+            "home/.docker/desktop/docker.sock",
+        ];
+        assert_eq!(tails, want.map(std::path::Path::new));
+    }
+
+    #[test]
+    fn tells_every_place_and_what_was_found() {
+        let tried = |place: &str, found: &str, kind| Tried { place: place.into(), found: found.into(), kind };
+        let error = ReachError::NotFound(vec![
+            tried("unix:///a", "no such socket", io::ErrorKind::NotFound),
+            tried("unix:///b", "permission denied", io::ErrorKind::PermissionDenied),
+        ]);
+        let want = "no Docker daemon found; looked at unix:///a (no such socket), unix:///b (permission denied)";
+        assert_eq!(error.to_string(), want);
+        assert!(error.advice().unwrap().contains("join its group"));
+    }
+
+    #[tokio::test]
+    async fn names_docker_host_when_nothing_answers_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let env = HostEnv { docker_host: Some("unix:///nowhere.sock".into()), ..machine(&dir) };
+        let error = reach(&env, "docker").await.unwrap_err();
+        assert_eq!(error.to_string(), "builder docker (DOCKER_HOST=unix:///nowhere.sock) does not answer");
+        assert!(error.is_retryable());
+    }
+
+    #[tokio::test]
+    async fn names_the_context_that_is_missing() {
+        let dir = tempfile::tempdir().unwrap();
+        let env = HostEnv { docker_context: Some("prod".into()), ..machine(&dir) };
+        for builder in ["docker", "prod", "context://prod"] {
+            let error = reach(&env, builder).await.unwrap_err();
+            assert!(
+                matches!(&error, ReachError::Context(ContextError::Missing { name, .. }) if name == "prod"),
+                "{error}"
+            );
+        }
+    }
+}
