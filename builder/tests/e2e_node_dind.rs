@@ -1,0 +1,158 @@
+//! Docker-in-Docker on a real Docker host: start, use, remove; what a killed process leaves is swept.
+
+mod node_bed;
+
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use polyarch_builder::event::EventKind;
+use polyarch_builder::limits::Limits;
+use polyarch_builder::node::dialers::UnixDialer;
+use polyarch_builder::node::dind::DindError;
+use polyarch_builder::node::docker::DockerApi;
+use polyarch_builder::node::endpoint::HostEnv;
+use polyarch_builder::node::reach::ReachError;
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+struct Host {
+    env: HostEnv,
+    builder: String,
+    socket: String,
+}
+
+/// The outer Docker host and the options its machine needs.
+fn host() -> Option<Host> {
+    let socket = node_bed::address("BED_DOCKER20")?;
+    let image = node_bed::address("BED_DIND_IMAGE")?;
+    let options = std::env::var("BED_DIND_OPTS").unwrap_or_default();
+    let env = HostEnv { docker_host: Some(socket.clone()), ..HostEnv::default() };
+    Some(Host { env, builder: format!("dind://?image={image}&{options}"), socket })
+}
+
+impl Host {
+    fn api(&self) -> DockerApi {
+        let dialer = UnixDialer::new(self.socket.trim_start_matches("unix://"));
+        DockerApi::new(Arc::new(dialer), &Limits::default()).unwrap()
+    }
+
+    /// Returns the volumes a container uses, through the daemon's own client.
+    fn volumes(&self, container: &str) -> Vec<String> {
+        let format = "{{range .Mounts}}{{if eq .Type \"volume\"}}{{.Name}} {{end}}{{end}}";
+        let out = self.docker(&["inspect", "-f", format, container]);
+        out.split_whitespace().map(str::to_owned).collect()
+    }
+
+    fn docker(&self, args: &[&str]) -> String {
+        let out = std::process::Command::new("docker").args(["-H", &self.socket]).args(args).output().unwrap();
+        String::from_utf8_lossy(&out.stdout).into_owned()
+    }
+
+    fn has_volume(&self, name: &str) -> bool {
+        self.docker(&["volume", "ls", "-q"]).lines().any(|line| line == name)
+    }
+
+    async fn is_there(&self, container: &str) -> bool {
+        self.api().container_state(container).await.is_ok()
+    }
+}
+
+#[tokio::test]
+async fn starts_a_daemon_and_removes_it_with_its_volumes() {
+    let Some(host) = host() else { return };
+    let reached = node_bed::reach(&host.builder, &host.env).await.unwrap();
+    assert_eq!(reached.name, "dind");
+    let docker = reached.docker.clone().unwrap();
+    assert!(docker.version.version.starts_with("28."), "{}", docker.version.version);
+    let dind = reached.dind.unwrap();
+    let (id, volumes) = (dind.id().to_owned(), host.volumes(dind.id()));
+    assert_eq!(volumes.len(), 2, "{volumes:?}");
+
+    // An image goes in and out: requests and streams work in both directions.
+    let loaded = docker.api.load(node_bed::tiny_image("in-dind:1")).await.unwrap();
+    assert!(loaded.iter().any(|line| line.contains("in-dind:1")), "{loaded:?}");
+    let mut saved = docker.api.save("in-dind:1");
+    let mut bytes = 0;
+    while let Some(chunk) = saved.next().await {
+        bytes += chunk.unwrap().len();
+    }
+    assert!(bytes > 1024, "{bytes}");
+
+    dind.shutdown().await.unwrap();
+    assert!(!host.is_there(&id).await);
+    assert!(volumes.iter().all(|name| !host.has_volume(name)), "{volumes:?}");
+}
+
+#[tokio::test]
+async fn removes_the_container_when_the_guard_is_dropped() {
+    let Some(host) = host() else { return };
+    let reached = node_bed::reach(&host.builder, &host.env).await.unwrap();
+    let dind = reached.dind.unwrap();
+    let (id, volumes) = (dind.id().to_owned(), host.volumes(dind.id()));
+    drop(dind);
+    assert!(!host.is_there(&id).await);
+    assert!(volumes.iter().all(|name| !host.has_volume(name)));
+}
+
+#[tokio::test]
+async fn says_why_the_daemon_ended_and_removes_the_container() {
+    let Some(host) = host() else { return };
+    let error = node_bed::reach(&format!("{}&arg=--data-root=/proc/nowhere", host.builder), &host.env).await.unwrap_err();
+    let ReachError::Dind(error) = error else { panic!("{error:?}") };
+    let DindError::Ended { exit_code, log, .. } = *error else { panic!("{error:?}") };
+    assert_ne!(exit_code, 0);
+    assert!(log.contains("/proc/nowhere"), "{log}");
+}
+
+#[tokio::test]
+async fn says_which_image_is_missing_and_how_to_name_another() {
+    let Some(host) = host() else { return };
+    let error = node_bed::reach("dind://?image=127.0.0.1:1/none:1", &host.env).await.unwrap_err();
+    let ReachError::Dind(error) = error else { panic!("{error:?}") };
+    let text = error.to_string();
+    assert!(text.contains("127.0.0.1:1/none:1") && text.contains("dind://?image="), "{text}");
+    let error = node_bed::reach("dind://?image=127.0.0.1:1/none:1&pull=never", &host.env).await.unwrap_err();
+    assert!(matches!(error, ReachError::Dind(error) if matches!(*error, DindError::ImageMissing { .. })));
+}
+
+/// Not a test of its own: the process [`sweeps_what_a_killed_process_left`] kills.
+#[tokio::test]
+#[ignore = "run by another test, which kills it"]
+async fn victim() {
+    let host = host().unwrap();
+    let reached = node_bed::reach(&host.builder, &host.env).await.unwrap();
+    println!("container {}", reached.dind.as_ref().unwrap().id());
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test]
+async fn sweeps_what_a_killed_process_left() {
+    let Some(host) = host() else { return };
+    let mut child = tokio::process::Command::new(std::env::current_exe().unwrap())
+        .args(["victim", "--exact", "--ignored", "--nocapture"])
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let id = loop {
+        let line = lines.next_line().await.unwrap().expect("the victim ended early");
+        // The harness may print the test's name before it on the same line.
+        if let Some((_, id)) = line.split_once("container ") {
+            break id.to_owned();
+        }
+    };
+    let volumes = host.volumes(&id);
+    assert_eq!(volumes.len(), 2);
+    child.kill().await.unwrap();
+    assert!(host.is_there(&id).await, "a killed process cannot clean up");
+
+    let (reached, mut told) = node_bed::reach_with_events(&host.builder, &host.env).await;
+    let first = tokio::time::timeout(Duration::from_secs(5), told.recv()).await.unwrap().unwrap();
+    let EventKind::Notice { message } = first.kind else { panic!("{first:?}") };
+    assert!(message.contains(&id[..12]), "{message}");
+    assert!(!host.is_there(&id).await);
+    assert!(volumes.iter().all(|name| !host.has_volume(name)));
+    reached.unwrap().dind.unwrap().shutdown().await.unwrap();
+}
