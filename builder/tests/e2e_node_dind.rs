@@ -98,7 +98,8 @@ async fn removes_the_container_when_the_guard_is_dropped() {
 #[tokio::test]
 async fn says_why_the_daemon_ended_and_removes_the_container() {
     let Some(host) = host() else { return };
-    let error = node_bed::reach(&format!("{}&arg=--data-root=/proc/nowhere", host.builder), &host.env).await.unwrap_err();
+    let error =
+        node_bed::reach(&format!("{}&arg=--data-root=/proc/nowhere", host.builder), &host.env).await.unwrap_err();
     let ReachError::Dind(error) = error else { panic!("{error:?}") };
     let DindError::Ended { exit_code, log, .. } = *error else { panic!("{error:?}") };
     assert_ne!(exit_code, 0);

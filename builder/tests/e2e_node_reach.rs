@@ -33,7 +33,9 @@ async fn reaches_each_kind_of_daemon_by_its_socket() {
 
 #[tokio::test]
 async fn reaches_a_daemon_over_tls_and_checks_it() {
-    let (Some(address), Some(certs)) = (node_bed::address("BED_DOCKER28_TLS"), node_bed::address("BED_TLS_DIR")) else { return };
+    let (Some(address), Some(certs)) = (node_bed::address("BED_DOCKER28_TLS"), node_bed::address("BED_TLS_DIR")) else {
+        return;
+    };
     let plain = HostEnv { docker_cert_path: Some(certs.into()), ..HostEnv::default() };
     let env = HostEnv { docker_tls_verify: Some("1".into()), ..plain.clone() };
     assert_eq!(describe(&address, &env).await, "28.5 containerd");
@@ -49,7 +51,9 @@ async fn reaches_a_daemon_over_tls_and_checks_it() {
 
 #[tokio::test]
 async fn reaches_a_daemon_through_a_context_with_certificates() {
-    let (Some(address), Some(certs)) = (node_bed::address("BED_DOCKER28_TLS"), node_bed::address("BED_TLS_DIR")) else { return };
+    let (Some(address), Some(certs)) = (node_bed::address("BED_DOCKER28_TLS"), node_bed::address("BED_TLS_DIR")) else {
+        return;
+    };
     let dir = tempfile::tempdir().unwrap();
     let id = polyarch_registry::oci::Digest::sha256("far").encoded().to_owned();
     let (meta, tls) =
@@ -69,7 +73,9 @@ async fn reaches_a_daemon_through_a_context_with_certificates() {
 
 #[tokio::test]
 async fn reaches_a_daemon_over_ssh_and_passes_its_complaint_on() {
-    let (Some(address), Some(config)) = (node_bed::address("BED_SSH"), node_bed::address("BED_SSH_CONFIG")) else { return };
+    let (Some(address), Some(config)) = (node_bed::address("BED_SSH"), node_bed::address("BED_SSH_CONFIG")) else {
+        return;
+    };
     let env = HostEnv::default();
     assert_eq!(describe(&format!("{address}?config={config}"), &env).await, "28.5 containerd");
 

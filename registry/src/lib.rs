@@ -7,5 +7,5 @@ pub mod client;
 pub mod oci;
 pub mod server;
 pub mod store;
-pub mod verify;
 pub mod transfer;
+pub mod verify;

@@ -61,6 +61,24 @@ pub(super) async fn examine(source: &dyn ContentSource, survey: Survey, options:
     report
 }
 
+/// Reads one layer, decompresses it, and compares it with its descriptor and its diff_id. Returns all findings.
+/// `unpacked_limit` bounds the decompressed bytes.
+pub async fn check_layer(
+    source: &dyn ContentSource,
+    layer: &Descriptor,
+    diff_id: &Digest,
+    unpacked_limit: u64,
+) -> Vec<FindingKind> {
+    let Some(compression) = media_type::layer_compression(&layer.media_type) else {
+        return vec![FindingKind::Unverifiable];
+    };
+    let reading = Reading::Layer { compression, diff_algorithm: diff_id.algorithm().clone() };
+    let used = Use { slot: None, size: layer.size, diff_id: Some((0, diff_id.clone())) };
+    let job = Job { descriptor: layer.clone(), reading, uses: Vec::new() };
+    let outcome = read(source, &job, Arc::new(Budget::new(unpacked_limit))).await;
+    compare(&job, &used, &outcome)
+}
+
 type Jobs = BTreeMap<(Digest, Reading), Job>;
 
 /// Configurations of images were read by the shallow check; those of attestations were not.

@@ -17,6 +17,7 @@ mod tar_walk;
 #[cfg(test)]
 mod tests;
 
+pub use deep::check_layer;
 pub use report::{Finding, FindingKind, PlatformReport, Report};
 pub use source::{ContentSource, SourceError, StoreSource};
 
