@@ -117,6 +117,8 @@ async fn a_manifest_waits_for_what_it_references() {
     want.sort_by_key(Value::to_string);
     assert_eq!(missing, want);
     assert_eq!(http.get("/v2/a/manifests/v1").await.status(), 404);
+    let bytes = registry.root().join("content/blobs/sha256").join(image.manifest.digest().encoded());
+    assert!(!bytes.exists(), "a refused manifest leaves nothing in the store");
 
     let child = json!({ "schemaVersion": 2, "manifests": [image.entry()] });
     let reply = http.put_manifest("a", "index", &raw(media_type::OCI_INDEX, &child)).await;

@@ -68,25 +68,32 @@ pub async fn put(registry: &Registry, push: Push<'_>, body: &mut RequestBody) ->
     let manifest = Manifest::parse(&media_type, &bytes)?;
     let digest = checked_digest(&push, &bytes)?;
     let tags = tags_of(&push)?;
+    let references: Vec<_> = required(&manifest).map(|descriptor| descriptor.digest.clone()).collect();
+    let (name, wanted) = (push.name.clone(), references.clone());
+    // Checked again when it is recorded; here, so that a refused manifest leaves no bytes behind.
+    registry.meta(move |disk| disk.require(&name, &wanted)).await?;
     check_sizes(registry, &push.name, &manifest).await?;
-    store_bytes(registry, &digest, bytes.clone()).await?;
-    let referrer = referrer_of(&manifest, Descriptor::new(media_type.clone(), digest.clone(), bytes.len() as u64))?;
-    let subject = referrer.as_ref().map(|referrer| referrer.subject.clone());
-    let references = required(&manifest).map(|descriptor| descriptor.digest.clone()).collect();
     let size = bytes.len() as u64;
+    let referrer = referrer_of(&manifest, Descriptor::new(media_type.clone(), digest.clone(), size))?;
+    let subject = referrer.as_ref().map(|referrer| referrer.subject.clone());
+    store_bytes(registry, &digest, bytes).await?;
     let new = NewManifest { digest: digest.clone(), media_type, size, references, referrer, tags: tags.clone() };
     let name = push.name.clone();
     registry.meta(move |disk| disk.put_manifest(&name, &new)).await?;
+    Ok(created(&push, &digest, subject, &tags))
+}
+
+fn created(push: &Push<'_>, digest: &Digest, subject: Option<Digest>, tags: &[Tag]) -> Response<Body> {
     let mut reply = Reply::new(StatusCode::CREATED)
         .header(LOCATION, format!("/v2/{}/manifests/{digest}", push.name))
-        .header(DOCKER_CONTENT_DIGEST, &digest);
+        .header(DOCKER_CONTENT_DIGEST, digest);
     if let Some(subject) = subject {
         reply = reply.header(OCI_SUBJECT, subject);
     }
     if matches!(push.reference, ManifestRef::Digest(_)) {
         reply = tags.iter().fold(reply, |reply, tag| reply.header(OCI_TAG, tag));
     }
-    Ok(reply.done())
+    reply.done()
 }
 
 /// The Content-Type without parameters; a client that sends none must say it in the body.

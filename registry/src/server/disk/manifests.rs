@@ -60,13 +60,7 @@ impl Disk {
     /// [`MetaError::Missing`] with every reference the repository does not hold; then nothing changed. I/O.
     pub fn put_manifest(&self, name: &RepoName, new: &NewManifest) -> Result<(), MetaError> {
         let _guard = self.lock(name);
-        let held = |digest: &&Digest| self.has_blob(name, digest) || self.has_manifest(name, digest);
-        let mut missing: Vec<_> = new.references.iter().filter(|digest| !held(digest)).cloned().collect();
-        if !missing.is_empty() {
-            missing.sort_unstable();
-            missing.dedup();
-            return Err(MetaError::Missing(missing));
-        }
+        self.require(name, &new.references)?;
         if let Some(referrer) = &new.referrer {
             let path = self.referrer(name, &referrer.subject, &new.digest);
             write_atomic(&self.temp, &path, &to_json(&referrer.entry, &path)?)?;
@@ -76,6 +70,21 @@ impl Disk {
         let path = self.manifest_path(name, &new.digest);
         write_atomic(&self.temp, &path, &to_json(&record, &path)?)?;
         new.tags.iter().try_for_each(|tag| self.point_tag(name, tag, &new.digest))
+    }
+
+    /// Checks that the repository holds all of these, as blobs or as manifests.
+    ///
+    /// # Errors
+    /// [`MetaError::Missing`] with every one it does not hold.
+    pub fn require(&self, name: &RepoName, references: &[Digest]) -> Result<(), MetaError> {
+        let held = |digest: &&Digest| self.has_blob(name, digest) || self.has_manifest(name, digest);
+        let mut missing: Vec<_> = references.iter().filter(|digest| !held(digest)).cloned().collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        missing.sort_unstable();
+        missing.dedup();
+        Err(MetaError::Missing(missing))
     }
 
     /// Returns whether the repository holds a manifest.
