@@ -82,7 +82,8 @@ pub enum EventKind {
         node: String,
         /// Builder as the user wrote it.
         builder: String,
-        /// Version the daemon reports.
+        /// Version the daemon reports. Named apart from the version of a JSON line.
+        #[serde(rename = "daemon_version")]
         version: String,
     },
     /// A platform's solve was sent.

@@ -10,12 +10,12 @@ pub struct Style {
 
 impl Style {
     /// Returns a style for a stream that gets colour or not.
-    pub fn new(colored: bool) -> Self {
+    pub const fn new(colored: bool) -> Self {
         Self { colored }
     }
 
     /// Returns a style without colour.
-    pub fn plain() -> Self {
+    pub const fn plain() -> Self {
         Self::new(false)
     }
 

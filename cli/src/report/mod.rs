@@ -1,14 +1,25 @@
-//! What the user is told.
+//! What the user is told: displays over the event stream, and reports of the result.
+//!
+//! ```text
+//! events ─→ Display: tty (model + draw), plain, json, quiet      → stderr
+//! BuildReport ─→ summary, failure, metadata                       → stdout, stderr, file
+//! ```
+//!
+//! Never: knows how a build runs. [`result::BuildReport`] and the event are its whole input, so a
+//! recorded stream replays into any display.
 
-/// How progress is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// Redrawn in place.
-    Tty,
-    /// Whole lines, prefixed.
-    Plain,
-    /// One JSON event a line.
-    Json,
-    /// Nothing.
-    Quiet,
-}
+pub mod display;
+pub mod failure;
+pub mod json;
+pub mod lines;
+pub mod metadata;
+pub mod model;
+pub mod plain;
+pub mod result;
+pub mod summary;
+#[cfg(test)]
+mod tests;
+pub mod tty;
+
+pub use display::{Display, Look, Mode, display, show};
+pub use result::BuildReport;
