@@ -19,7 +19,7 @@ mod tests;
 
 pub use deep::check_layer;
 pub use report::{Finding, FindingKind, PlatformReport, Report};
-pub use source::{ContentSource, SourceError, StoreSource};
+pub use source::{ContentSource, MANIFEST_LIMIT, SourceError, StoreSource};
 
 use crate::oci::{Platform, RawManifest};
 
