@@ -8,7 +8,7 @@ use http::{Method, header};
 use super::Registry;
 use super::auth::Access;
 use super::call::{Answer, Answered, Call, found};
-use super::download::Download;
+use super::download::{Check, Download};
 use super::error::ClientError;
 use crate::oci::{Descriptor, Digest, Reference};
 
@@ -31,7 +31,17 @@ impl Registry {
     /// # Errors
     /// At once if the blob is absent or of another size; see [`Download::chunk`] for later ones.
     pub async fn get_blob(&self, reference: &Reference, descriptor: &Descriptor) -> Result<Download, ClientError> {
-        Download::open(self.clone(), reference.clone(), descriptor.clone()).await
+        Download::open(self.clone(), reference.clone(), descriptor.clone(), Check::Verify).await
+    }
+
+    /// Opens a blob for a caller that hashes and counts by itself. At most one byte more than the
+    /// descriptor's size is handed out.
+    pub(crate) async fn get_blob_as_is(
+        &self,
+        reference: &Reference,
+        descriptor: &Descriptor,
+    ) -> Result<Download, ClientError> {
+        Download::open(self.clone(), reference.clone(), descriptor.clone(), Check::Leave).await
     }
 
     /// Deletes a blob from the repository. Absent is not an error.

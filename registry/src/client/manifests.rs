@@ -59,6 +59,23 @@ impl Registry {
         .await
     }
 
+    /// Reads a manifest for a caller that checks everything itself. `media_type` stands in where the
+    /// registry names none.
+    pub(crate) async fn get_manifest_as_is(
+        &self,
+        reference: &Reference,
+        media_type: &str,
+    ) -> Result<RawManifest, ClientError> {
+        self.retrying(|| async {
+            let mut answered = self.attempt(&read(reference, Method::GET)).await?;
+            let bytes = answered.reply.bytes("manifest", self.inner.config.limits.manifest_bytes).await;
+            let bytes = bytes.map_err(|fault| answered.fault(reference, &Method::GET, fault))?;
+            let named = answered.reply.media_type().filter(|named| !is_generic(named));
+            Ok(RawManifest::new(named.unwrap_or_else(|| media_type.to_owned()), bytes))
+        })
+        .await
+    }
+
     async fn take_manifest(&self, reference: &Reference, reply: &mut Reply) -> Result<RawManifest, Fault> {
         let bytes = reply.bytes("manifest", self.inner.config.limits.manifest_bytes).await?;
         for want in reference.digest().cloned().into_iter().chain(claimed_digest(reply)?) {

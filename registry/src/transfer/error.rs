@@ -159,7 +159,7 @@ pub enum PullError {
     /// The image is not what its manifests say.
     #[error("cannot make out the image")]
     Graph(#[source] GraphError),
-    /// The store refused.
+    /// The store refused, or found that the bytes are not what was asked for.
     #[error("cannot store {digest}")]
     Store {
         /// Which.
@@ -176,7 +176,12 @@ impl PullError {
         match self {
             Self::Manifest { source, .. } | Self::Blob { source, .. } => source.kind(),
             Self::Graph(_) => ErrorKind::Mismatch,
-            Self::Store { .. } => ErrorKind::Local,
+            Self::Store { source, .. } => match source {
+                StoreError::DigestMismatch { .. } | StoreError::TooShort { .. } | StoreError::TooLong { .. } => {
+                    ErrorKind::Mismatch
+                }
+                _ => ErrorKind::Local,
+            },
         }
     }
 

@@ -11,6 +11,7 @@ mod publish;
 mod pull;
 mod pusher;
 mod repository;
+mod source;
 
 use std::sync::Arc;
 
@@ -27,6 +28,8 @@ pub use pusher::{BlobPusher, Counts, MountSources};
 use crate::client::BlobSource;
 use crate::oci::Digest;
 use crate::store::BlobStore;
+
+pub use source::RegistrySource;
 
 /// Blobs sent or fetched at once, by default. Each host has its own limit of requests as well.
 pub const PARALLEL: usize = 6;

@@ -116,7 +116,8 @@ impl At<'_> {
             return Ok(());
         }
         let unread = |source| PullError::Blob { repository: self.reference.name(), digest: digest.clone(), source };
-        let mut download: Download = self.registry.get_blob(self.reference, descriptor).await.map_err(unread)?;
+        let mut download: Download = self.registry.get_blob_as_is(self.reference, descriptor).await.map_err(unread)?;
+        // The store's writer verifies; hashing twice would cost time only.
         let mut writer = self.writer(digest, size).await.map_err(unstored)?;
         while let Some(bytes) = download.chunk().await.map_err(unread)? {
             writer.write(bytes).await.map_err(unstored)?;

@@ -5,6 +5,7 @@ mod auth;
 mod faults;
 mod images;
 mod model;
+mod publish;
 mod real;
 mod real_tests;
 mod script;

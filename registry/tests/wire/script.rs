@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::stream;
+use futures::stream::{self, StreamExt as _};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
 use hyper::body::{Frame, Incoming};
@@ -169,7 +169,14 @@ fn respond(reply: Reply) -> Result<Response<Body>, Broken> {
             (status, headers, http_body_util::Full::new(bytes).map_err(|e: Infallible| match e {}).boxed_unsync(), None)
         }
         Reply::Cut(status, headers, length, bytes) => {
-            let frames = stream::iter([Ok(Frame::data(bytes)), Err(Broken)]);
+            // Being pending makes hyper flush what it has, so that some of it arrives before the break.
+            let end = stream::once(async {
+                for _ in 0..4 {
+                    tokio::task::yield_now().await;
+                }
+                Err(Broken)
+            });
+            let frames = stream::iter([Ok(Frame::data(bytes))]).chain(end);
             (status, headers, BodyExt::boxed_unsync(StreamBody::new(frames)), Some(length))
         }
         Reply::Endless(headers) => {
