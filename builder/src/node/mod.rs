@@ -7,4 +7,6 @@ pub mod dialers;
 pub mod dind;
 pub mod docker;
 pub mod endpoint;
+pub mod facts;
+pub mod probe;
 pub mod reach;
