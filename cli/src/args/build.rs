@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
+use super::RegistryAccess;
 use super::values::{Call, Compression, Feature, Format, Progress, Transfer};
 
 /// Build an image for every platform asked for, and join the results into one index.
@@ -29,6 +30,9 @@ pub struct BuildArgs {
     /// What becomes of the result.
     #[command(flatten)]
     pub result: ResultArgs,
+    /// How registries are reached.
+    #[command(flatten)]
+    pub registries: RegistryAccess,
     /// What the user is told.
     #[command(flatten)]
     pub report: ReportArgs,

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::RegistryAccess;
 use super::values::ReportFormat;
 
 /// Show what is behind a reference: index, platforms, attestations.
@@ -16,4 +17,7 @@ pub struct InspectArgs {
     /// Write the manifest's own bytes, unchanged
     #[arg(long, conflicts_with = "format")]
     pub raw: bool,
+    /// How registries are reached.
+    #[command(flatten)]
+    pub registries: RegistryAccess,
 }

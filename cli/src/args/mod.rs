@@ -7,6 +7,7 @@ pub mod build;
 pub mod inspect;
 pub mod push;
 pub mod registry;
+pub mod registry_access;
 pub mod store;
 pub mod values;
 pub mod verify;
@@ -19,6 +20,7 @@ pub use build::BuildArgs;
 pub use inspect::InspectArgs;
 pub use push::PushArgs;
 pub use registry::RegistryCommand;
+pub use registry_access::RegistryAccess;
 pub use store::StoreCommand;
 pub use verify::VerifyArgs;
 

@@ -2,6 +2,9 @@
 
 use clap::Args;
 
+use super::RegistryAccess;
+use super::values::Progress;
+
 /// Publish a result that is in the store: blobs, children, index, and the tags last.
 #[derive(Debug, Args)]
 pub struct PushArgs {
@@ -11,4 +14,10 @@ pub struct PushArgs {
     /// Where it goes; repeat for several [default: NAME]
     #[arg(short, long, value_name = "REF")]
     pub tag: Vec<String>,
+    /// How progress is shown on stderr [default: auto]
+    #[arg(long, value_name = "MODE")]
+    pub progress: Option<Progress>,
+    /// How registries are reached.
+    #[command(flatten)]
+    pub registries: RegistryAccess,
 }

@@ -13,7 +13,7 @@ pub enum StoreCommand {
     /// Forget names; their content goes with the next gc
     Rm(RmArgs),
     /// Remove content that no name reaches
-    Gc(GcArgs),
+    Gc,
 }
 
 /// List what is in the store.
@@ -30,12 +30,4 @@ pub struct RmArgs {
     /// Names as `store ls` shows them
     #[arg(value_name = "NAME", required = true)]
     pub names: Vec<String>,
-}
-
-/// Remove content that no name reaches.
-#[derive(Debug, Args)]
-pub struct GcArgs {
-    /// Say what would go, remove nothing
-    #[arg(long)]
-    pub dry_run: bool,
 }

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::RegistryAccess;
 use super::values::ReportFormat;
 
 /// Check that an image is complete and is what its digests and platforms say.
@@ -21,4 +22,7 @@ pub struct VerifyArgs {
     /// How the findings are written
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub format: ReportFormat,
+    /// How registries are reached.
+    #[command(flatten)]
+    pub registries: RegistryAccess,
 }

@@ -46,6 +46,7 @@ pub struct PlatformRow {
 
 /// How a platform ended.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "there is one per platform")]
 pub enum RowResult {
     /// There is an image.
     Built(BuiltImage),

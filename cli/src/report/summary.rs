@@ -14,9 +14,14 @@ pub fn render(report: &BuildReport, style: Style) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
     if let Some(root) = &report.root {
-        let _ = writeln!(out, "{} {}\n", style.bold("index"), root.digest);
+        let _ = writeln!(out, "{} {}", style.bold("index"), root.digest);
     }
-    out.push_str(&table(report, style));
+    if !report.platforms.is_empty() {
+        if report.root.is_some() {
+            out.push('\n');
+        }
+        out.push_str(&table(report, style));
+    }
     for output in &report.outputs {
         let state = match &output.failure {
             None => escape(&output.what),
@@ -96,7 +101,11 @@ fn tags(report: &BuildReport, style: Style) -> String {
     if let (true, true, Some(root)) = (report.tags.is_empty(), report.outputs.is_empty(), &report.root) {
         let digest = format!("{}:{}", root.digest.algorithm().as_str(), root.digest.short());
         let _ = match &report.stored_as {
-            Some(name) => writeln!(out, "in the store; to publish it: polyarch push {}", escape(name)),
+            // A name with a registry or a namespace says where it goes.
+            Some(name) if name.contains('/') => {
+                writeln!(out, "in the store; to publish it: polyarch push {}", escape(name))
+            }
+            Some(name) => writeln!(out, "in the store; to publish it: polyarch push {} -t REF", escape(name)),
             None => writeln!(out, "in the store; to publish it: polyarch push {digest} -t REF"),
         };
     }

@@ -4,19 +4,22 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
+use polyarch_builder::node::endpoint::HostEnv;
 use polyarch_builder::request::{
     AttestationKind, BuildRequest, Compression, CompressionKind, ContextSource, Format, Network, NoCache, SecretSource,
     SshSource,
 };
+use polyarch_registry::client;
 use polyarch_registry::oci::Reference;
 
 use super::annotation::{self, Annotations};
 use super::attest::{self, Attestations};
-use super::context::{self, Inputs, Spool};
+use super::context::{self, Inputs};
 use super::export::ImageAttrs;
 use super::output::{self, Output, Outputs, Shorthands};
 use super::{
-    Env, SettingsError, Surroundings, ValueError, cache, env_vars, host, pair, platform, secret, size, ssh, tag, ulimit,
+    Env, SettingsError, Spool, Surroundings, ValueError, cache, env_vars, host, host_env, pair, platform, registries,
+    secret, size, ssh, tag, ulimit,
 };
 use crate::args::build::{BuildArgs, BuilderArgs, CacheArgs, ResultArgs, SandboxArgs, SourceArgs};
 use crate::args::values;
@@ -45,13 +48,17 @@ pub struct BuildSettings {
     pub allow_missing: BTreeSet<Feature>,
     /// What the frontend is asked for.
     pub call: Call,
+    /// How registries are reached.
+    pub registries: client::Config,
+    /// What a Docker client reads from the environment.
+    pub host_env: HostEnv,
     /// How progress is shown.
     pub progress: Mode,
     /// Where metadata is written.
     pub metadata_file: Option<PathBuf>,
     /// Where the result's digest is written.
     pub iidfile: Option<PathBuf>,
-    /// Spooled standard input; keep it until the build has ended.
+    /// Holds standard input; keep it until the build has ended.
     pub spool: Spool,
 }
 
@@ -68,15 +75,16 @@ pub enum OnFailure {
 ///
 /// # Errors
 /// The first thing on the command line that cannot be used.
-pub fn resolve(args: &BuildArgs, around: &mut Surroundings<'_>) -> Result<BuildSettings, SettingsError> {
+pub fn resolve(args: &BuildArgs, around: &mut Surroundings) -> Result<BuildSettings, SettingsError> {
     let annotations = annotation::parse_list(&args.source.annotation).map_err(|error| error.of("--annotation"))?;
     let shorthands = Shorthands { push: args.result.push, load: args.result.load };
     let outputs = output::resolve(&args.result.output, shorthands, around)?;
     let tags = tags(&args.result.tag, &outputs)?;
-    let builders = builders(&args.builder, around.env);
-    let progress = progress(args, around)?;
+    let builders = builders(&args.builder, &around.env);
+    let progress = progress(args.report.progress, args.report.quiet, around)?;
+    let registries = registries::resolve(&args.registries, around)?;
     // Standard input is read last: a slip elsewhere should not cost an upload.
-    let (request, spool) = request(args, &outputs.image, &annotations, around)?;
+    let request = request(args, &outputs.image, &annotations, around)?;
     Ok(BuildSettings {
         request,
         outputs: outputs.list,
@@ -87,10 +95,12 @@ pub fn resolve(args: &BuildArgs, around: &mut Surroundings<'_>) -> Result<BuildS
         transfer: args.builder.transfer,
         allow_missing: args.builder.allow_missing.iter().copied().collect(),
         call: if args.source.check { Call::Check } else { args.source.call },
+        registries,
+        host_env: host_env(&around.env),
         progress,
         metadata_file: args.report.metadata_file.as_ref().map(|path| around.resolve(path)),
         iidfile: args.report.iidfile.as_ref().map(|path| around.resolve(path)),
-        spool,
+        spool: around.spool.clone(),
     })
 }
 
@@ -98,9 +108,9 @@ fn request(
     args: &BuildArgs,
     image: &ImageAttrs,
     annotations: &Annotations,
-    around: &mut Surroundings<'_>,
-) -> Result<(BuildRequest, Spool), SettingsError> {
-    let env = around.env;
+    around: &mut Surroundings,
+) -> Result<BuildRequest, SettingsError> {
+    let env = &around.env;
     let (network, allow) = network(&args.sandbox)?;
     let platforms = platforms(&args.source, env)?;
     let build_contexts = build_contexts(&args.source, around)?;
@@ -133,8 +143,8 @@ fn request(
         context: ContextSource::Verbatim(String::new()),
         dockerfile: polyarch_builder::request::DockerfileSource::Text(Vec::new()),
     };
-    let Inputs { context, dockerfile, spool } = context::resolve(&args.context, args.source.file.as_deref(), around)?;
-    Ok((BuildRequest { context, dockerfile, ..request }, spool))
+    let Inputs { context, dockerfile } = context::resolve(&args.context, args.source.file.as_deref(), around)?;
+    Ok(BuildRequest { context, dockerfile, ..request })
 }
 
 /// Reads every value of one option.
@@ -165,27 +175,24 @@ fn build_args(args: &SourceArgs, env: &Env) -> Result<IndexMap<String, String>, 
     Ok(build_args)
 }
 
-fn build_contexts(
-    args: &SourceArgs,
-    around: &Surroundings<'_>,
-) -> Result<IndexMap<String, ContextSource>, SettingsError> {
+fn build_contexts(args: &SourceArgs, around: &Surroundings) -> Result<IndexMap<String, ContextSource>, SettingsError> {
     let list = each(&args.build_context, "--build-context", |value| context::named(value, &around.cwd))?;
     Ok(list.into_iter().collect())
 }
 
-fn secrets(args: &SandboxArgs, around: &Surroundings<'_>) -> Result<IndexMap<String, SecretSource>, SettingsError> {
+fn secrets(args: &SandboxArgs, around: &Surroundings) -> Result<IndexMap<String, SecretSource>, SettingsError> {
     let list = each(&args.secret, "--secret", |value| {
         let spec = secret::parse(value)?;
         let id = spec.id.clone();
-        secret::resolve(value, spec, around.env, &around.cwd).map(|source| (id, source))
+        secret::resolve(value, spec, &around.env, &around.cwd).map(|source| (id, source))
     })?;
     Ok(list.into_iter().collect())
 }
 
-fn ssh_sources(args: &SandboxArgs, around: &Surroundings<'_>) -> Result<IndexMap<String, SshSource>, SettingsError> {
+fn ssh_sources(args: &SandboxArgs, around: &Surroundings) -> Result<IndexMap<String, SshSource>, SettingsError> {
     let list = each(&args.ssh, "--ssh", |value| {
         let (id, paths) = ssh::parse(value)?;
-        ssh::resolve(value, &paths, around.env, &around.cwd).map(|source| (id, source))
+        ssh::resolve(value, &paths, &around.env, &around.cwd).map(|source| (id, source))
     })?;
     Ok(list.into_iter().collect())
 }
@@ -304,29 +311,34 @@ fn builders(args: &BuilderArgs, env: &Env) -> Vec<String> {
     named.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
-fn progress(args: &BuildArgs, around: &Surroundings<'_>) -> Result<Mode, SettingsError> {
-    use clap::ValueEnum;
-    let from_env = || {
-        let vars = [env_vars::POLYARCH_PROGRESS, env_vars::BUILDKIT_PROGRESS];
-        let (var, text) = vars.iter().find_map(|var| Some((var, around.env.get(var)?)))?;
-        let parsed = values::Progress::from_str(text, true);
-        Some(parsed.map_err(|_| {
-            let known = ["auto", "tty", "plain", "json", "quiet"];
-            ValueError::new(text, format!("`{text}` is not a progress mode")).near(text, &known).of(var.name)
-        }))
-    };
-    let asked = match args.report.progress {
-        _ if args.report.quiet => values::Progress::Quiet,
+/// Resolves `--progress` and `--quiet`: the option, else the environment, else what stderr is.
+///
+/// # Errors
+/// An unknown mode in the environment.
+pub fn progress(named: Option<values::Progress>, quiet: bool, around: &Surroundings) -> Result<Mode, SettingsError> {
+    let asked = match named {
+        _ if quiet => values::Progress::Quiet,
         Some(mode) => mode,
-        None => from_env().transpose()?.unwrap_or(values::Progress::Auto),
+        None => progress_from_env(&around.env)?.unwrap_or(values::Progress::Auto),
     };
     let redraws = around.terminals.stderr && !around.env.is_on(&env_vars::CI);
     Ok(match asked {
         values::Progress::Auto if redraws => Mode::Tty,
-        // Asked for, but there is nothing to redraw on.
+        // Asked for, but there is nothing to redraw on otherwise.
         values::Progress::Tty if around.terminals.stderr => Mode::Tty,
         values::Progress::Auto | values::Progress::Tty | values::Progress::Plain => Mode::Plain,
         values::Progress::Json => Mode::Json,
         values::Progress::Quiet => Mode::Quiet,
+    })
+}
+
+fn progress_from_env(env: &Env) -> Result<Option<values::Progress>, SettingsError> {
+    use clap::ValueEnum as _;
+    let vars = [env_vars::POLYARCH_PROGRESS, env_vars::BUILDKIT_PROGRESS];
+    let Some((var, text)) = vars.iter().find_map(|var| Some((var, env.get(var)?))) else { return Ok(None) };
+    let parsed = values::Progress::from_str(text, true);
+    parsed.map(Some).map_err(|_| {
+        let known = ["auto", "tty", "plain", "json", "quiet"];
+        ValueError::new(text, format!("`{text}` is not a progress mode")).near(text, &known).of(var.name)
     })
 }

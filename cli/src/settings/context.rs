@@ -10,29 +10,20 @@ use super::stdin::Piped;
 use super::url_kind::{self, UrlKind};
 use super::{SettingsError, Surroundings, ValueError, dockerfile, near, pair, stdin};
 
-/// The context, the Dockerfile, and temporary files that must outlive the build.
+/// The context and the Dockerfile.
 #[derive(Debug)]
 pub struct Inputs {
     /// Where files come from.
     pub context: ContextSource,
     /// Where the Dockerfile is.
     pub dockerfile: DockerfileSource,
-    /// Spooled standard input; removed when dropped.
-    pub spool: Spool,
-}
-
-/// Temporary things that hold standard input.
-#[derive(Debug, Default)]
-pub struct Spool {
-    archive: Option<tempfile::NamedTempFile>,
-    empty_dir: Option<tempfile::TempDir>,
 }
 
 /// Resolves `CONTEXT` and `--file` together, for either may be standard input.
 ///
 /// # Errors
 /// A path that is not there, both from standard input, or standard input that cannot be read.
-pub fn resolve(context: &str, file: Option<&str>, around: &mut Surroundings<'_>) -> Result<Inputs, SettingsError> {
+pub fn resolve(context: &str, file: Option<&str>, around: &mut Surroundings) -> Result<Inputs, SettingsError> {
     if context == "-" {
         return from_stdin(file, around);
     }
@@ -47,7 +38,7 @@ pub fn resolve(context: &str, file: Option<&str>, around: &mut Surroundings<'_>)
         }
     };
     let dockerfile = dockerfile::resolve(file, &source, around)?;
-    Ok(Inputs { context: source, dockerfile, spool: Spool::default() })
+    Ok(Inputs { context: source, dockerfile })
 }
 
 fn not_a_context(text: &str, path: &Path) -> SettingsError {
@@ -58,34 +49,33 @@ fn not_a_context(text: &str, path: &Path) -> SettingsError {
     SettingsError::Context { path: text.to_owned(), reason, near: near.into_iter().collect() }
 }
 
-fn from_stdin(file: Option<&str>, around: &mut Surroundings<'_>) -> Result<Inputs, SettingsError> {
+fn from_stdin(file: Option<&str>, around: &mut Surroundings) -> Result<Inputs, SettingsError> {
     if file == Some("-") {
         return Err(SettingsError::conflict("standard input cannot be both the context and the Dockerfile"));
     }
     not_a_terminal(around, "the context")?;
     let io = |source| SettingsError::Io { action: "read", path: "standard input".into(), source };
-    match stdin::read(around.stdin).map_err(io)? {
+    match stdin::read(&mut *around.stdin, &around.spool).map_err(io)? {
         Piped::Empty => Err(SettingsError::conflict("standard input is empty; a tar or a Dockerfile was expected")),
-        Piped::Archive(archive) => {
-            let context = ContextSource::Tar(archive.path().to_owned());
+        Piped::Archive(path) => {
+            let context = ContextSource::Tar(path);
             let dockerfile = dockerfile::resolve(file, &context, around)?;
-            Ok(Inputs { context, dockerfile, spool: Spool { archive: Some(archive), empty_dir: None } })
+            Ok(Inputs { context, dockerfile })
         }
         Piped::Text(_) if file.is_some() => Err(SettingsError::Conflict {
             what: "standard input is a Dockerfile, and --file names another".into(),
             hint: Some("leave out one of them, or pipe a tar"),
         }),
         Piped::Text(text) => {
-            let dir = tempfile::Builder::new().prefix("polyarch-empty-").tempdir().map_err(io)?;
-            let context = ContextSource::Dir(dir.path().to_owned());
-            let spool = Spool { archive: None, empty_dir: Some(dir) };
-            Ok(Inputs { context, dockerfile: DockerfileSource::Text(text), spool })
+            let dir = around.spool.path().map_err(io)?.join("empty");
+            std::fs::create_dir_all(&dir).map_err(io)?;
+            Ok(Inputs { context: ContextSource::Dir(dir), dockerfile: DockerfileSource::Text(text) })
         }
     }
 }
 
 /// Refuses to wait for what nobody will type.
-pub(super) fn not_a_terminal(around: &Surroundings<'_>, what: &str) -> Result<(), SettingsError> {
+pub(super) fn not_a_terminal(around: &Surroundings, what: &str) -> Result<(), SettingsError> {
     match around.terminals.stdin {
         true => Err(SettingsError::conflict(format!("{what} is to come from standard input, which is a terminal"))),
         false => Ok(()),
@@ -152,11 +142,4 @@ fn short_name(name: &str) -> String {
     let name = name.strip_suffix(":latest").unwrap_or(name);
     let name = name.strip_prefix("docker.io/").unwrap_or(name);
     name.strip_prefix("library/").unwrap_or(name).to_ascii_lowercase()
-}
-
-impl Spool {
-    /// Returns whether anything was spooled.
-    pub fn is_empty(&self) -> bool {
-        self.archive.is_none() && self.empty_dir.is_none()
-    }
 }

@@ -18,7 +18,7 @@ const DEFAULT: &str = "Dockerfile";
 pub fn resolve(
     file: Option<&str>,
     context: &ContextSource,
-    around: &mut Surroundings<'_>,
+    around: &mut Surroundings,
 ) -> Result<DockerfileSource, SettingsError> {
     match (file, context) {
         (Some("-"), _) => text(around),
@@ -33,10 +33,10 @@ pub fn resolve(
     }
 }
 
-fn text(around: &mut Surroundings<'_>) -> Result<DockerfileSource, SettingsError> {
+fn text(around: &mut Surroundings) -> Result<DockerfileSource, SettingsError> {
     not_a_terminal(around, "the Dockerfile")?;
     let io = |source| SettingsError::Io { action: "read", path: "standard input".into(), source };
-    let text = stdin::read_text(around.stdin, Vec::new()).map_err(io)?;
+    let text = stdin::read_text(&mut *around.stdin, Vec::new()).map_err(io)?;
     match text.is_empty() {
         true => Err(SettingsError::conflict("standard input is empty; a Dockerfile was expected")),
         false => Ok(DockerfileSource::Text(text)),
@@ -50,7 +50,7 @@ fn default_in(dir: &Path) -> Result<DockerfileSource, SettingsError> {
     existing(if !path.is_file() && lower.is_file() { lower } else { path })
 }
 
-fn named(file: &str, context: &Path, around: &Surroundings<'_>) -> Result<DockerfileSource, SettingsError> {
+fn named(file: &str, context: &Path, around: &Surroundings) -> Result<DockerfileSource, SettingsError> {
     let path = around.resolve(file);
     existing(path).map_err(|error| match error {
         // The commonest slip: a path relative to the context.

@@ -40,13 +40,13 @@ pub struct GlobalSettings {
 ///
 /// # Errors
 /// [`SettingsError::NoHome`] if nothing says where the store is.
-pub fn resolve(args: &GlobalArgs, around: &Surroundings<'_>) -> Result<GlobalSettings, SettingsError> {
+pub fn resolve(args: &GlobalArgs, around: &Surroundings) -> Result<GlobalSettings, SettingsError> {
     let named = args.store.clone().or_else(|| around.env.get(&env_vars::POLYARCH_STORE).map(PathBuf::from));
     let store = match named {
         Some(path) => around.resolve(path),
-        None => data_dir(around.env, "the store", "--store")?.join("store"),
+        None => data_dir(&around.env, "the store", "--store")?.join("store"),
     };
-    Ok(GlobalSettings { store, color: color(args.color, around.env) })
+    Ok(GlobalSettings { store, color: color(args.color, &around.env) })
 }
 
 /// Resolves `--color`; it cannot fail, because errors need it.

@@ -19,15 +19,19 @@ pub mod error;
 pub mod export;
 pub mod global;
 pub mod host;
+pub mod host_env;
 pub mod near;
 pub mod output;
 pub mod pair;
 pub mod platform;
+pub mod registries;
 pub mod secret;
 pub mod size;
+pub mod spool;
 pub mod ssh;
 pub mod stdin;
 pub mod tag;
+pub mod target;
 #[cfg(test)]
 mod tests;
 pub mod ulimit;
@@ -37,20 +41,24 @@ pub use build::BuildSettings;
 pub use env::Env;
 pub use error::{SettingsError, ValueError};
 pub use global::{ColorChoice, GlobalSettings};
+pub use host_env::host_env;
+pub use spool::Spool;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// What surrounds the process, given to the resolvers so that tests need no process.
-pub struct Surroundings<'a> {
+pub struct Surroundings {
     /// Environment variables.
-    pub env: &'a Env,
+    pub env: Env,
     /// Current directory; relative paths start here.
     pub cwd: PathBuf,
     /// Standard input.
-    pub stdin: &'a mut dyn Read,
+    pub stdin: Box<dyn Read + Send>,
     /// Which streams are terminals.
     pub terminals: Terminals,
+    /// Where standard input is kept while it is needed.
+    pub spool: Spool,
 }
 
 /// Which of the standard streams are terminals.
@@ -64,7 +72,7 @@ pub struct Terminals {
     pub stderr: bool,
 }
 
-impl Surroundings<'_> {
+impl Surroundings {
     /// Returns `path` as an absolute path.
     pub fn resolve(&self, path: impl AsRef<Path>) -> PathBuf {
         self.cwd.join(path)

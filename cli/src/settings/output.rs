@@ -58,7 +58,7 @@ pub struct Shorthands {
 ///
 /// # Errors
 /// An output that cannot be read, two that write to standard output, or a tar to a terminal's place.
-pub fn resolve(values: &[String], short: Shorthands, around: &Surroundings<'_>) -> Result<Outputs, SettingsError> {
+pub fn resolve(values: &[String], short: Shorthands, around: &Surroundings) -> Result<Outputs, SettingsError> {
     let mut outputs = Outputs::default();
     for value in values {
         let (export, image) = export::parse(value).map_err(|error| error.of("--output"))?;
@@ -100,7 +100,7 @@ impl Output {
     }
 }
 
-fn placed(export: Export, around: &Surroundings<'_>) -> Option<Output> {
+fn placed(export: Export, around: &Surroundings) -> Option<Output> {
     let place = |dest: Dest| match dest {
         Dest::File(path) => Dest::File(around.resolve(path)),
         Dest::Stdout => Dest::Stdout,
@@ -120,7 +120,7 @@ fn placed(export: Export, around: &Surroundings<'_>) -> Option<Output> {
 }
 
 /// buildx writes a tar unless `tar=false`; a path that is a directory can only mean the directory form.
-fn is_layout_dir(path: &std::path::Path, tar: Option<bool>, around: &Surroundings<'_>) -> bool {
+fn is_layout_dir(path: &std::path::Path, tar: Option<bool>, around: &Surroundings) -> bool {
     let looks_like_dir = path.as_os_str().as_encoded_bytes().ends_with(b"/") || around.resolve(path).is_dir();
     !tar.unwrap_or(!looks_like_dir)
 }

@@ -1,8 +1,10 @@
 //! Standard input as a build context: a tar, packed or not, or the text of a Dockerfile.
 
+use std::fs::File;
 use std::io::{self, Read, Write};
+use std::path::PathBuf;
 
-use tempfile::NamedTempFile;
+use super::Spool;
 
 /// Two tar blocks: enough for every magic number and a tar header (buildx `archiveHeaderSize * 2`).
 const HEAD: usize = 1024;
@@ -14,8 +16,8 @@ const MAX_DOCKERFILE: u64 = 8 << 20;
 pub enum Piped {
     /// Nothing.
     Empty,
-    /// A tar, perhaps compressed, spooled to a file that goes away with this value.
-    Archive(NamedTempFile),
+    /// A tar, perhaps compressed, spooled to this file.
+    Archive(PathBuf),
     /// Text of a Dockerfile.
     Text(Vec<u8>),
 }
@@ -24,18 +26,19 @@ pub enum Piped {
 ///
 /// # Errors
 /// Reading or spooling fails, or a text is too large to be a Dockerfile.
-pub fn read(input: &mut dyn Read) -> io::Result<Piped> {
+pub fn read(input: &mut dyn Read, spool: &Spool) -> io::Result<Piped> {
     let mut head = Vec::with_capacity(HEAD);
     input.take(HEAD as u64).read_to_end(&mut head)?;
     if head.is_empty() {
         return Ok(Piped::Empty);
     }
     if is_archive(&head) {
-        let mut file = tempfile::Builder::new().prefix("polyarch-context-").tempfile()?;
+        let path = spool.path()?.join("context.tar");
+        let mut file = File::create_new(&path)?;
         file.write_all(&head)?;
         io::copy(input, &mut file)?;
         file.flush()?;
-        return Ok(Piped::Archive(file));
+        return Ok(Piped::Archive(path));
     }
     read_text(input, head).map(Piped::Text)
 }
@@ -100,15 +103,18 @@ mod tests {
     fn spools_an_archive_whole() {
         let mut bytes = tar_block();
         bytes.extend(std::iter::repeat_n(7u8, 100_000));
-        let Piped::Archive(file) = read(&mut bytes.as_slice()).unwrap() else { panic!("not an archive") };
-        assert_eq!(std::fs::read(file.path()).unwrap(), bytes);
+        let spool = Spool::default();
+        let Piped::Archive(path) = read(&mut bytes.as_slice(), &spool).unwrap() else { panic!("not an archive") };
+        assert_eq!(std::fs::read(path).unwrap(), bytes);
     }
 
     #[test]
     fn keeps_text_and_notices_nothing() {
-        assert!(matches!(read(&mut &b""[..]).unwrap(), Piped::Empty));
-        assert!(matches!(read(&mut &b"FROM a"[..]).unwrap(), Piped::Text(text) if text == b"FROM a"));
+        assert!(matches!(read(&mut &b""[..], &Spool::default()).unwrap(), Piped::Empty));
+        assert!(
+            matches!(read(&mut &b"FROM a"[..], &Spool::default()).unwrap(), Piped::Text(text) if text == b"FROM a")
+        );
         let huge = vec![b'x'; (MAX_DOCKERFILE + 1) as usize];
-        assert_eq!(read(&mut huge.as_slice()).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(read(&mut huge.as_slice(), &Spool::default()).unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
 }

@@ -33,12 +33,12 @@ impl Bench {
     fn build(&self, line: &str) -> Result<BuildSettings, SettingsError> {
         let words = std::iter::once("polyarch").chain(std::iter::once("build")).chain(line.split_whitespace());
         let Command::Build(args) = Cli::try_parse_from(words).unwrap().command else { panic!("not a build") };
-        let mut stdin = self.stdin.as_slice();
         let mut around = Surroundings {
-            env: &self.env,
+            env: self.env.clone(),
             cwd: self.dir.path().to_owned(),
-            stdin: &mut stdin,
+            stdin: Box::new(std::io::Cursor::new(self.stdin.clone())),
             terminals: self.terminals,
+            spool: Spool::default(),
         };
         build::resolve(&args, &mut around)
     }

@@ -3,6 +3,8 @@
 //! Owns: exit codes and hints for every library error, the rendering of `error:`, `caused by:` and
 //! `hint:`. Never: parses messages; it asks the errors.
 
+mod registry;
+
 use std::error::Error;
 use std::fmt::Write as _;
 
@@ -40,9 +42,26 @@ impl Diagnostic {
         Self { code, chain, pointer: None, hints: Vec::new() }
     }
 
+    /// Returns the diagnostic of a cancelled command.
+    pub fn cancelled() -> Self {
+        Self::message(ExitCode::Cancelled, "cancelled")
+    }
+
+    /// Returns the diagnostic of something that must not happen.
+    pub fn bug(error: &(dyn Error + 'static)) -> Self {
+        Self::new(ExitCode::Bug, error).hint("this is a bug in polyarch; please report it with the output of -vv")
+    }
+
     /// Returns a diagnostic of one sentence.
     pub fn message(code: ExitCode, text: impl Into<String>) -> Self {
         Self { code, chain: vec![text.into()], pointer: None, hints: Vec::new() }
+    }
+
+    /// Returns the same diagnostic with what was attempted above it.
+    #[must_use]
+    pub fn context(mut self, attempted: impl Into<String>) -> Self {
+        self.chain.insert(0, attempted.into());
+        self
     }
 
     /// Returns the same diagnostic with advice, unless it has that advice already.
@@ -79,6 +98,11 @@ impl Diagnostic {
         }
         out
     }
+}
+
+/// Returns an error and its causes on one line, unescaped.
+pub fn one_line(error: &(dyn Error + 'static)) -> String {
+    Diagnostic::new(ExitCode::Bug, error).chain.join(": ").replace('\n', " ")
 }
 
 /// Continues a text of several lines under its first one.

@@ -1,0 +1,154 @@
+//! Where `inspect`, `verify` and `push` read an image from.
+//!
+//! Owns: finding the root manifest of a [`Target`], and reading small content with its digest checked.
+//! Never: writes.
+
+use polyarch_registry::client;
+use polyarch_registry::oci::{Descriptor, Digest, RawManifest, Reference};
+use polyarch_registry::store::LayoutStore;
+use polyarch_registry::store::layout::Root;
+use polyarch_registry::transfer::RegistrySource;
+use polyarch_registry::verify::{ContentSource, StoreSource};
+use tokio::io::AsyncReadExt;
+
+use crate::diagnostics::Diagnostic;
+use crate::exit_code::ExitCode;
+use crate::settings::GlobalSettings;
+use crate::settings::target::Target;
+
+/// Manifests and configurations of real images are far below. Bytes.
+const SMALL: u64 = 4 << 20;
+
+/// An image that can be read.
+pub struct Opened {
+    /// What it is called.
+    pub name: String,
+    /// Where its content is.
+    pub source: Box<dyn ContentSource>,
+    /// Index or manifest.
+    pub root: RawManifest,
+}
+
+/// Finds the root manifest of a target.
+///
+/// # Errors
+/// It is not there, or cannot be read.
+pub async fn open(target: &Target, registries: client::Config, global: &GlobalSettings) -> Result<Opened, Diagnostic> {
+    match target {
+        Target::Registry(reference) => {
+            let registry = client::Registry::new(registries);
+            let root = registry.get_manifest(reference).await?;
+            let source = Box::new(RegistrySource { registry, repository: reference.clone() });
+            Ok(Opened { name: reference.to_string(), source, root })
+        }
+        Target::Layout { path, name } => {
+            let store = LayoutStore::open_existing(path).await?;
+            from_layout(store, name.as_deref()).await
+        }
+        Target::Store(name) => {
+            let store = LayoutStore::open_existing(&global.store).await?;
+            from_layout(store, Some(name)).await
+        }
+    }
+}
+
+async fn from_layout(store: LayoutStore, name: Option<&str>) -> Result<Opened, Diagnostic> {
+    let found = match name {
+        Some(name) => find_root(&store, name).await?,
+        None => only_root(&store).await?,
+    };
+    let shown = found.name.unwrap_or_else(|| found.descriptor.digest.to_string());
+    let source = StoreSource(store);
+    let root = manifest(&source, &found.descriptor).await?;
+    Ok(Opened { name: shown, source: Box::new(source), root })
+}
+
+/// Finds an entry by name, full reference, digest, or the beginning of a digest that fits only one.
+///
+/// # Errors
+/// There is none, or several images fit.
+pub async fn find_root(store: &LayoutStore, wanted: &str) -> Result<Root, Diagnostic> {
+    let mut roots = store.roots().await?;
+    // Of several entries with one name, the last one written counts.
+    roots.reverse();
+    let full = wanted.parse::<Reference>().ok().map(|reference| reference.or_latest().to_string());
+    let by_name =
+        |root: &&Root| root.name.as_deref().is_some_and(|name| name == wanted || Some(name) == full.as_deref());
+    if let Some(root) = roots.iter().find(by_name) {
+        return Ok(root.clone());
+    }
+    let fits = |digest: &Digest| {
+        wanted.len() >= 4 && (digest.to_string().starts_with(wanted) || digest.encoded().starts_with(wanted))
+    };
+    let mut matching: Vec<&Root> = roots.iter().filter(|root| fits(&root.descriptor.digest)).collect();
+    matching.dedup_by(|a, b| a.descriptor.digest == b.descriptor.digest);
+    match matching.as_slice() {
+        [only] => Ok((*only).clone()),
+        [] => Err(not_in(store, wanted, &roots)),
+        _ => Err(Diagnostic::message(ExitCode::Usage, format!("{wanted:?} is the beginning of several digests"))),
+    }
+}
+
+fn not_in(store: &LayoutStore, wanted: &str, roots: &[Root]) -> Diagnostic {
+    let text = format!("{wanted:?} is not in {}", store.root().display());
+    let names = roots.iter().filter_map(|root| root.name.as_deref());
+    let error = Diagnostic::message(ExitCode::Usage, text);
+    match super::store::nearest(wanted, names) {
+        Some(name) => error.hint(format!("did you mean `{name}`?")),
+        None => error.hint("`polyarch store ls` lists what is there"),
+    }
+}
+
+async fn only_root(store: &LayoutStore) -> Result<Root, Diagnostic> {
+    let mut roots = store.roots().await?;
+    roots.dedup_by(|a, b| a.descriptor.digest == b.descriptor.digest);
+    match <[Root; 1]>::try_from(roots) {
+        Ok([only]) => Ok(only),
+        Err(roots) if roots.is_empty() => {
+            Err(Diagnostic::message(ExitCode::Usage, format!("{} has no image", store.root().display())))
+        }
+        Err(roots) => {
+            let names: Vec<String> = roots.into_iter().filter_map(|root| root.name).collect();
+            let text = format!("{} has several images", store.root().display());
+            Err(Diagnostic::message(ExitCode::Usage, text).hint(format!("name one of {}", names.join(", "))))
+        }
+    }
+}
+
+/// Reads a manifest and checks its digest.
+///
+/// # Errors
+/// It cannot be read, or is not what the descriptor says.
+pub async fn manifest(source: &dyn ContentSource, descriptor: &Descriptor) -> Result<RawManifest, Diagnostic> {
+    let manifest = source.manifest(descriptor).await?;
+    check(&descriptor.digest, manifest.bytes())?;
+    Ok(manifest)
+}
+
+/// Reads a small blob and checks its digest.
+///
+/// # Errors
+/// As [`manifest`], and a blob too large to be a configuration.
+pub async fn small_blob(source: &dyn ContentSource, descriptor: &Descriptor) -> Result<Vec<u8>, Diagnostic> {
+    let digest = &descriptor.digest;
+    let unreadable =
+        |error: std::io::Error| Diagnostic::message(ExitCode::CouldNotCheck, format!("cannot read {digest}: {error}"));
+    let mut bytes = Vec::new();
+    let reader = source.blob(descriptor).await?;
+    reader.take(SMALL + 1).read_to_end(&mut bytes).await.map_err(unreadable)?;
+    if bytes.len() as u64 > SMALL {
+        return Err(Diagnostic::message(ExitCode::Verification, format!("{digest} is larger than {SMALL} bytes")));
+    }
+    check(digest, &bytes)?;
+    Ok(bytes)
+}
+
+fn check(want: &Digest, bytes: &[u8]) -> Result<(), Diagnostic> {
+    let mut hasher = want.hasher().map_err(|error| Diagnostic::new(ExitCode::CouldNotCheck, &error))?;
+    hasher.update(bytes);
+    let got = hasher.finish();
+    match got == *want {
+        true => Ok(()),
+        false => Err(Diagnostic::message(ExitCode::Verification, format!("content has digest {got}, expected {want}"))),
+    }
+}

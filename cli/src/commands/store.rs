@@ -1,0 +1,104 @@
+//! `polyarch store`: what is in the local content store.
+
+use polyarch_registry::oci::Digest;
+use polyarch_registry::store::LayoutStore;
+use polyarch_registry::store::layout::{RootKey, RootSummary};
+use serde_json::{Value, json};
+
+use super::{Context, table};
+use crate::args::store::{LsArgs, RmArgs, StoreCommand};
+use crate::args::values::ReportFormat;
+use crate::diagnostics::Diagnostic;
+use crate::exit_code::ExitCode;
+use crate::settings::{GlobalSettings, near};
+use crate::text::bytes;
+
+/// Runs a store command.
+///
+/// # Errors
+/// The store cannot be used, or has no such name.
+pub async fn run(command: &StoreCommand, global: &GlobalSettings, context: &Context) -> Result<ExitCode, Diagnostic> {
+    let store = LayoutStore::open(&global.store).await?;
+    match command {
+        StoreCommand::Ls(args) => list(args, &store, context).await?,
+        StoreCommand::Rm(args) => remove(args, &store, context).await?,
+        StoreCommand::Gc => collect(&store, context).await?,
+    }
+    Ok(ExitCode::Done)
+}
+
+async fn list(args: &LsArgs, store: &LayoutStore, context: &Context) -> Result<(), Diagnostic> {
+    let rows = store.summaries().await?;
+    let text = match args.format {
+        ReportFormat::Json => format!("{}\n", Value::from_iter(rows.iter().map(document))),
+        ReportFormat::Table => {
+            let cells: Vec<[String; 5]> = rows.iter().map(cells).collect();
+            table::render(["NAME", "DIGEST", "SIZE", "CREATED", "PLATFORMS"], &cells, context.console.out)
+        }
+    };
+    context.console.result(text)
+}
+
+fn cells(row: &RootSummary) -> [String; 5] {
+    let digest = &row.root.descriptor.digest;
+    let platforms: Vec<String> = row.platforms.iter().map(ToString::to_string).collect();
+    let state = match (&row.problem, row.complete) {
+        (Some(problem), _) => format!("unreadable: {problem}"),
+        (None, false) => format!("{} (incomplete)", platforms.join(",")),
+        (None, true) => platforms.join(","),
+    };
+    let created = row.created.as_deref().unwrap_or("-");
+    [
+        row.root.name.clone().unwrap_or_else(|| "-".to_owned()),
+        format!("{}:{}", digest.algorithm().as_str(), digest.short()),
+        bytes(row.total_size),
+        // The date and minute of RFC 3339.
+        created.get(..16).unwrap_or(created).replace('T', " "),
+        state,
+    ]
+}
+
+fn document(row: &RootSummary) -> Value {
+    json!({
+        "name": row.root.name,
+        "descriptor": row.root.descriptor,
+        "platforms": row.platforms.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "size": row.total_size,
+        "created": row.created,
+        "complete": row.complete,
+        "problem": row.problem,
+    })
+}
+
+async fn remove(args: &RmArgs, store: &LayoutStore, context: &Context) -> Result<(), Diagnostic> {
+    for name in &args.names {
+        let found = super::source::find_root(store, name).await?;
+        let digest = name.parse::<Digest>().ok();
+        let key = match (&found.name, &digest) {
+            (_, Some(digest)) => RootKey::Digest(digest),
+            (Some(name), None) => RootKey::Name(name),
+            (None, None) => RootKey::Digest(&found.descriptor.digest),
+        };
+        for root in store.remove_roots(key).await? {
+            let name = root.name.as_deref().unwrap_or("-");
+            context.console.say(&format!("forgot {} ({})\n", crate::text::escape(name), root.descriptor.digest));
+        }
+    }
+    Ok(())
+}
+
+async fn collect(store: &LayoutStore, context: &Context) -> Result<(), Diagnostic> {
+    let removed = store.gc().await?;
+    let text = format!(
+        "removed {} blobs and {} temporary files, {}\n",
+        removed.blobs,
+        removed.temporary,
+        bytes(removed.bytes)
+    );
+    context.console.result(text)
+}
+
+/// Returns what a name that is not there may have meant.
+pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    near::nearest(name, known)
+}

@@ -1,0 +1,109 @@
+//! Exit codes and hints for the registry crate's errors.
+
+use polyarch_registry::client::{ClientError, ErrorKind};
+use polyarch_registry::server::ServerError;
+use polyarch_registry::store::StoreError;
+use polyarch_registry::transfer::PublishError;
+use polyarch_registry::verify::SourceError;
+
+use super::Diagnostic;
+use crate::exit_code::ExitCode;
+
+/// What a user can do about a class of a registry's failure.
+fn advice(kind: ErrorKind, host: &str) -> Option<String> {
+    Some(match kind {
+        ErrorKind::Unauthorized => format!("log in: docker login {host}"),
+        ErrorKind::Denied => "the account is known but may not do this; check its rights on the repository".to_owned(),
+        ErrorKind::NotFound => "check the name; some registries also answer so for what you may not see".to_owned(),
+        ErrorKind::RateLimited => format!("wait, or log in for a higher limit: docker login {host}"),
+        ErrorKind::Tls => {
+            format!("a private authority is named with --registry-ca {host}=FILE; no TLS, with --plain-http {host}")
+        }
+        ErrorKind::Connect => format!("is {host} right and running?"),
+        ErrorKind::NotARegistry => format!("something else than a registry answers at {host}"),
+        ErrorKind::Unavailable | ErrorKind::Interrupted | ErrorKind::Timeout => {
+            "run the same command again: only what is missing is sent".to_owned()
+        }
+        ErrorKind::TooLarge
+        | ErrorKind::Mismatch
+        | ErrorKind::Protocol
+        | ErrorKind::Rejected
+        | ErrorKind::Unsafe
+        | ErrorKind::Local => return None,
+    })
+}
+
+impl From<ClientError> for Diagnostic {
+    fn from(error: ClientError) -> Self {
+        let code = match error.kind() {
+            ErrorKind::Mismatch => ExitCode::Verification,
+            ErrorKind::Local => ExitCode::Usage,
+            // Reading: nothing is known about what is behind the reference.
+            _ => ExitCode::CouldNotCheck,
+        };
+        let diagnostic = Self::new(code, &error);
+        match advice(error.kind(), error.host()) {
+            Some(hint) => diagnostic.hint(hint),
+            None => diagnostic,
+        }
+    }
+}
+
+impl From<&PublishError> for Diagnostic {
+    fn from(error: &PublishError) -> Self {
+        let code = match error {
+            PublishError::Graph(_) => ExitCode::Verification,
+            _ => ExitCode::Publish,
+        };
+        let diagnostic = Self::new(code, error);
+        match error.client().and_then(|client| advice(client.kind(), client.host())) {
+            Some(hint) => diagnostic.hint(hint),
+            None => diagnostic,
+        }
+    }
+}
+
+impl From<StoreError> for Diagnostic {
+    fn from(error: StoreError) -> Self {
+        let code = match &error {
+            StoreError::NotFound(_)
+            | StoreError::DigestMismatch { .. }
+            | StoreError::TooShort { .. }
+            | StoreError::TooLong { .. }
+            | StoreError::OverLimit { .. } => ExitCode::Verification,
+            StoreError::Layout { .. } | StoreError::ReadOnly { .. } | StoreError::InUse { .. } => ExitCode::Usage,
+            StoreError::Digest(_) => ExitCode::CouldNotCheck,
+            StoreError::Full { .. } | StoreError::Io { .. } => ExitCode::Publish,
+        };
+        let diagnostic = Self::new(code, &error);
+        match &error {
+            StoreError::Full { .. } => {
+                diagnostic.hint("free some space: `polyarch store rm`, `polyarch store gc`; or name another --store")
+            }
+            StoreError::InUse { .. } => diagnostic.hint("wait for the other polyarch to end"),
+            StoreError::Layout { .. } => diagnostic.hint("name a directory with an `oci-layout` file in it"),
+            _ => diagnostic,
+        }
+    }
+}
+
+impl From<SourceError> for Diagnostic {
+    fn from(error: SourceError) -> Self {
+        let code = match &error {
+            SourceError::Missing(_) | SourceError::TooLarge { .. } => ExitCode::Verification,
+            SourceError::Unreadable { .. } => ExitCode::CouldNotCheck,
+        };
+        Self::new(code, &error)
+    }
+}
+
+impl From<ServerError> for Diagnostic {
+    fn from(error: ServerError) -> Self {
+        let diagnostic = Self::new(ExitCode::Usage, &error);
+        match &error {
+            ServerError::Bind { .. } => diagnostic.hint("name another address with --addr; port 0 takes a free one"),
+            ServerError::InUse { .. } => diagnostic.hint("name another directory with --root"),
+            ServerError::Root { .. } | ServerError::Store(_) | ServerError::Meta(_) => diagnostic,
+        }
+    }
+}
