@@ -39,6 +39,8 @@ fn fill(build: &Build) {
     symlink("a/b", root.join("link")).unwrap();
     symlink("/nowhere", root.join("dangling")).unwrap();
     fs::set_permissions(root.join("bin/tool"), fs::Permissions::from_mode(0o4755)).unwrap();
+    // Part of the content where the file system has attributes; buildx sends it too.
+    let _ = rustix::fs::lsetxattr(root.join("a-b"), "user.polyarch", b"1", rustix::fs::XattrFlags::empty());
     write(".dockerignore", b"# comment\n*.env\nnode_modules/*\n!node_modules/keep\nDockerfile\n.dockerignore\n");
 }
 

@@ -19,6 +19,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod walk;
+mod xattr;
 
 pub use driven::PacketStream;
 pub use error::{ReceiveError, SendError};

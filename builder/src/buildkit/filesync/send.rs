@@ -180,7 +180,8 @@ impl Shared {
         let mut opened = self.dir.open(&file.path).map_err(fail)?;
         let mut sent = 0i64;
         loop {
-            let mut data = Vec::with_capacity(CHUNK);
+            let left = usize::try_from(file.stamp.size - sent).unwrap_or(0);
+            let mut data = Vec::with_capacity(CHUNK.min(left));
             let read = opened.reader.by_ref().take(CHUNK as u64).read_to_end(&mut data).map_err(fail)?;
             sent += i64::try_from(read).unwrap_or(i64::MAX);
             if read == 0 {

@@ -119,6 +119,18 @@ fn hard_links_name_the_first_sent_path() {
 }
 
 #[test]
+fn sends_extended_attributes_where_there_are_any() {
+    let dir = tree(&["plain", "marked"]);
+    let set =
+        rustix::fs::lsetxattr(dir.path().join("marked"), "user.polyarch", b"v\0x", rustix::fs::XattrFlags::empty());
+    let all = stats(&LocalDir::Disk(dir.path().to_owned()), &FilterSpec::default()).unwrap();
+    assert!(all[1].xattrs.is_empty(), "{all:?}");
+    if set.is_ok() {
+        assert_eq!(all[0].xattrs["user.polyarch"], b"v\0x");
+    }
+}
+
+#[test]
 fn refuses_names_that_are_not_utf8_unless_excluded() {
     use std::os::unix::ffi::OsStrExt;
     let dir = tree(&["ok"]);

@@ -13,7 +13,7 @@ use bollard_buildkit_proto::fsutil::types::Stat;
 
 use super::error::SendError;
 use super::filter::{Filter, Inherited, Verdict};
-use super::mode;
+use super::{mode, xattr};
 
 /// Size and modification time (nanoseconds): what tells whether a file changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,6 +135,7 @@ impl<'a> DiskWalk<'a> {
             other => other.map_err(|e| place.read_error(e))?,
         };
         let mut stat = base_stat(&place.text, &meta);
+        stat.xattrs = xattr::read(&full).map_err(|e| place.read_error(e))?;
         if meta.is_symlink() {
             let target = fs::read_link(&full).map_err(|e| place.read_error(e))?;
             let target = target.into_os_string().into_string();
