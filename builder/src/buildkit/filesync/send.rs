@@ -1,9 +1,9 @@
 //! The sending end of DiffCopy (fsutil `send.go`): announce everything, then serve the files asked for.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc as queue};
 
 use bollard_buildkit_proto::fsutil::types::packet::PacketType;
 use bollard_buildkit_proto::fsutil::types::{Packet, Stat};
@@ -53,15 +53,21 @@ where
     S: Stream<Item = Result<Packet, Status>> + Send + Unpin,
 {
     let cancel = CancellationToken::new();
-    let shared = Arc::new(Shared { dir, outgoing, stats, cancel: cancel.clone(), offered: Mutex::new(HashMap::new()) });
-    let mut transfer = Transfer { shared, tasks: JoinSet::new(), queue: VecDeque::new(), _stop: cancel.drop_guard() };
+    let (queue, jobs) = queue::channel();
+    let (offered, jobs) = (Mutex::new(HashMap::new()), Mutex::new(jobs));
+    let shared = Arc::new(Shared { dir, outgoing, stats, cancel: cancel.clone(), offered, jobs });
+    let mut transfer = Transfer { shared, tasks: JoinSet::new(), queue, workers: 0, _stop: cancel.drop_guard() };
     let walker = Arc::clone(&transfer.shared);
     transfer.tasks.spawn_blocking(move || walker.walk(&filter));
-    let result = transfer.serve(incoming).await;
+    let shared = Arc::clone(&transfer.shared);
+    let result = match transfer.serve(incoming).await {
+        Ok(()) => transfer.finish().await,
+        Err(e) => Err(e),
+    };
     if let Err(e) = &result {
-        transfer.shared.cancel.cancel();
+        shared.cancel.cancel();
         let packet = packet(PacketType::PacketErr, 0, e.to_status().message().as_bytes().to_vec());
-        drop(transfer.shared.outgoing.send(packet).await);
+        drop(shared.outgoing.send(packet).await);
     }
     result
 }
@@ -69,10 +75,11 @@ where
 /// The asynchronous part: reads requests, starts file transfers.
 struct Transfer {
     shared: Arc<Shared>,
-    /// The walk and up to [`CONCURRENT`] files.
+    /// The walk and up to [`CONCURRENT`] workers.
     tasks: JoinSet<Result<(), SendError>>,
-    /// Files asked for; no longer than the number of files offered.
-    queue: VecDeque<(u32, Offered)>,
+    /// Files asked for; never longer than the number of files offered. The workers end when it is dropped.
+    queue: queue::Sender<Job>,
+    workers: usize,
     /// Stops the blocking tasks, which `JoinSet` cannot, when this is dropped.
     _stop: DropGuard,
 }
@@ -83,22 +90,26 @@ impl Transfer {
         S: Stream<Item = Result<Packet, Status>> + Send + Unpin,
     {
         loop {
-            self.start_queued();
             tokio::select! {
                 packet = incoming.next() => {
                     let packet = packet.ok_or(SendError::Disconnected)?;
                     if self.handle(packet.map_err(|status| SendError::Transport(Box::new(status)))?)? {
-                        break;
+                        return Ok(());
                     }
                 }
                 Some(ended) = self.tasks.join_next() => ended.map_err(SendError::Interrupted)??,
             }
         }
-        while let Some(ended) = self.tasks.join_next().await {
+    }
+
+    /// Lets the walk and the queued files come to their end, then says goodbye.
+    async fn finish(self) -> Result<(), SendError> {
+        let Self { shared, mut tasks, queue, _stop, .. } = self;
+        drop(queue);
+        while let Some(ended) = tasks.join_next().await {
             ended.map_err(SendError::Interrupted)??;
-            self.start_queued();
         }
-        self.shared.send(packet(PacketType::PacketFin, 0, Vec::new())).await
+        shared.send(packet(PacketType::PacketFin, 0, Vec::new())).await
     }
 
     /// Returns whether the daemon is done.
@@ -106,7 +117,7 @@ impl Transfer {
         match packet.r#type() {
             PacketType::PacketReq => {
                 let file = self.shared.take(packet.id).ok_or(SendError::UnknownFile(packet.id))?;
-                self.queue.push_back((packet.id, file));
+                self.enqueue((packet.id, file));
                 Ok(false)
             }
             PacketType::PacketFin => Ok(true),
@@ -115,14 +126,20 @@ impl Transfer {
         }
     }
 
-    fn start_queued(&mut self) {
-        while self.tasks.len() < CONCURRENT {
-            let Some((id, file)) = self.queue.pop_front() else { return };
+    /// Queues a file. Workers start with the first files and stay, so that small files cost no task each.
+    fn enqueue(&mut self, job: Job) {
+        // The receiving half lives in `shared`.
+        drop(self.queue.send(job));
+        if self.workers < CONCURRENT {
+            self.workers += 1;
             let shared = Arc::clone(&self.shared);
-            self.tasks.spawn_blocking(move || shared.send_file(id, &file));
+            self.tasks.spawn_blocking(move || shared.send_queued());
         }
     }
 }
+
+/// A file asked for.
+type Job = (u32, Offered);
 
 /// A file the daemon may ask for.
 struct Offered {
@@ -137,6 +154,7 @@ struct Shared {
     stats: Arc<SyncStats>,
     cancel: CancellationToken,
     offered: Mutex<HashMap<u32, Offered>>,
+    jobs: Mutex<queue::Receiver<Job>>,
 }
 
 impl Shared {
@@ -172,6 +190,19 @@ impl Shared {
             let stamp = Stamp { size: stat.size, mod_time: stat.mod_time };
             let file = Offered { path: stat.path.clone(), stamp };
             self.offered.lock().unwrap_or_else(PoisonError::into_inner).insert(id, file);
+        }
+    }
+
+    /// Sends queued files until the queue is closed.
+    fn send_queued(&self) -> Result<(), SendError> {
+        loop {
+            // Workers take turns in waiting; the lock is free while a file is sent.
+            let job = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let Ok((id, file)) = job else { return Ok(()) };
+            if self.cancel.is_cancelled() {
+                return Err(SendError::Disconnected);
+            }
+            self.send_file(id, &file)?;
         }
     }
 
