@@ -1,6 +1,18 @@
-//! Docker daemons without the containerd image store.
+//! Docker daemons without the containerd image store: their images leave and enter as tars, and what they cannot
+//! compress is compressed here.
+//!
+//! Never: prunes, or touches a reference that is not ours.
 
-/// Placeholder until the classic path lands.
-#[derive(Debug, thiserror::Error)]
-#[error("classic")]
-pub struct ClassicError;
+mod compress;
+mod error;
+pub mod gzip;
+mod save;
+#[cfg(test)]
+mod save_tests;
+mod tag;
+mod tar_stream;
+
+pub use error::ClassicError;
+pub use save::{ClassicImage, SaveSpec, save, save_tar};
+pub use tag::{TemporaryTag, sweep};
+pub use tar_stream::TarError;

@@ -1,6 +1,6 @@
 //! Machines we can build on: endpoints, dialling, probing, Docker-in-Docker.
 
-mod cleanup;
+pub(crate) mod cleanup;
 pub mod context;
 pub mod dial;
 pub mod dialers;
@@ -8,5 +8,6 @@ pub mod dind;
 pub mod docker;
 pub mod endpoint;
 pub mod facts;
+pub(crate) mod owner;
 pub mod probe;
 pub mod reach;

@@ -37,7 +37,7 @@ pub async fn reach_with_events(
 /// Returns a tar stream as `docker save` writes it: one image with one small layer.
 pub fn tiny_image(tag: &str) -> impl futures::Stream<Item = std::io::Result<bytes::Bytes>> + use<> {
     let mut layer = tar::Builder::new(Vec::new());
-    append(&mut layer, "hello.txt", b"hello");
+    append(&mut layer, "hello.txt", tag.as_bytes());
     let layer = layer.into_inner().unwrap();
     let diff_id = polyarch_registry::oci::Digest::sha256(&layer);
     let config = format!(

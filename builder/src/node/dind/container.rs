@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use bollard::models::{ContainerCreateBody, HostConfig};
 
 use super::options::DindOptions;
-use super::owner::Owner;
+use crate::node::owner::Owner;
 
 /// Where dockerd and containerd keep images; overlay file systems do not stack, so each gets an anonymous volume.
 const VOLUMES: [&str; 2] = ["/var/lib/docker", "/var/lib/containerd"];

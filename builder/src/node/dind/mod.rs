@@ -5,7 +5,6 @@
 
 mod container;
 pub mod options;
-mod owner;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,11 +13,11 @@ use tokio::time::Instant;
 
 pub use options::{DindOptions, Pull};
 
-use self::owner::Owner;
 use super::cleanup::block_briefly;
 use super::dial::Dialer;
 use super::dialers::ExecDialer;
 use super::docker::{DockerApi, DockerError};
+use super::owner::{self, Owner};
 use crate::event::EventKind;
 use crate::event_sink::EventSink;
 use crate::limits::Limits;
@@ -215,7 +214,7 @@ impl Drop for Dind {
 async fn sweep(outer: &DockerApi) -> Result<Vec<String>, DockerError> {
     let this = Owner::this();
     let mut removed = Vec::new();
-    for container in outer.labelled_containers(owner::LABEL).await? {
+    for container in outer.labelled_containers(owner::DIND_LABEL).await? {
         if Owner::from_labels(&container.labels).is_dead(&this, owner::started) {
             match outer.remove_container(&container.id).await {
                 Ok(()) => removed.push(container.id),

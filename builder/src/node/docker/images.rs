@@ -1,8 +1,9 @@
 //! Images: pull, inspect, save, load, remove.
 
+use std::collections::HashMap;
 use std::io;
 
-use bollard::query_parameters::{CreateImageOptions, ImportImageOptions, RemoveImageOptions};
+use bollard::query_parameters::{CreateImageOptions, ImportImageOptions, ListImagesOptions, RemoveImageOptions};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt};
 use polyarch_registry::oci::Digest;
@@ -34,6 +35,19 @@ impl DockerApi {
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Lists the tags a repository has on the daemon, as whole references.
+    ///
+    /// # Errors
+    /// [`DockerError`].
+    pub async fn references_of(&self, repository: &str) -> Result<Vec<String>, DockerError> {
+        let filters = HashMap::from([("reference".to_owned(), vec![repository.to_owned()])]);
+        let options = ListImagesOptions { filters: Some(filters), ..Default::default() };
+        let answer = self.docker.list_images(Some(options)).await;
+        let images = answer.map_err(|error| DockerError::new("list images", error))?;
+        let prefix = format!("{repository}:");
+        Ok(images.into_iter().flat_map(|image| image.repo_tags).filter(|tag| tag.starts_with(&prefix)).collect())
     }
 
     /// Pulls an image with the daemon's own means, without credentials.

@@ -1,13 +1,15 @@
-//! Who a Docker-in-Docker container belongs to.
+//! Which process something in a daemon belongs to: a Docker-in-Docker container, a temporary tag.
 //!
-//! Owns: the labels that name the owning process and the decision whether that process is dead. The decision errs on
-//! the side of leaving a container alone: one of another machine or another process namespace is never judged.
+//! Owns: the labels and the tag that name the owning process, and the decision whether that process is dead. The decision
+//! errs on the side of leaving things alone: a process of another machine or another namespace is never judged.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 
+use polyarch_registry::oci::Digest;
+
 /// Marks every container of ours.
-pub(super) const LABEL: &str = "io.polyarch.dind";
+pub(crate) const DIND_LABEL: &str = "io.polyarch.dind";
 const PID: &str = "io.polyarch.owner.pid";
 const STARTED: &str = "io.polyarch.owner.started";
 const BOOT: &str = "io.polyarch.owner.boot";
@@ -16,33 +18,34 @@ const HOST: &str = "io.polyarch.owner.host";
 
 /// A process, identified beyond reuse of its number.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Owner {
+pub(crate) struct Owner {
     /// Process number.
-    pub(super) pid: String,
+    pub(crate) pid: String,
     /// Start of the process in clock ticks since boot.
-    pub(super) started: String,
+    pub(crate) started: String,
     /// The boot it ran in.
-    pub(super) boot: String,
+    pub(crate) boot: String,
     /// The namespace its number is valid in.
-    pub(super) pid_namespace: String,
-    /// Host name and machine id.
-    pub(super) host: String,
+    pub(crate) pid_namespace: String,
+    /// Host name and machine id; empty unless both are known.
+    pub(crate) host: String,
 }
 
 impl Owner {
     /// Returns this process.
-    pub(super) fn this() -> Self {
+    pub(crate) fn this() -> Self {
         let pid = std::process::id().to_string();
         let started = started(&pid).unwrap_or_default();
         let read = |path: &str| fs::read_to_string(path).map(|text| text.trim().to_owned()).unwrap_or_default();
         let namespace = fs::read_link("/proc/self/ns/pid").map(|path| path.display().to_string()).unwrap_or_default();
-        let host = format!("{}/{}", read("/proc/sys/kernel/hostname"), read("/etc/machine-id"));
+        let (name, machine) = (read("/proc/sys/kernel/hostname"), read("/etc/machine-id"));
+        let host = if name.is_empty() || machine.is_empty() { String::new() } else { format!("{name}/{machine}") };
         Self { pid, started, boot: read("/proc/sys/kernel/random/boot_id"), pid_namespace: namespace, host }
     }
 
     /// Returns the labels that name this owner.
-    pub(super) fn labels(&self) -> HashMap<String, String> {
-        [(LABEL, "1"), (PID, &self.pid), (STARTED, &self.started), (BOOT, &self.boot)]
+    pub(crate) fn labels(&self) -> HashMap<String, String> {
+        [(DIND_LABEL, "1"), (PID, &self.pid), (STARTED, &self.started), (BOOT, &self.boot)]
             .into_iter()
             .chain([(PID_NAMESPACE, self.pid_namespace.as_str()), (HOST, &self.host)])
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
@@ -50,7 +53,7 @@ impl Owner {
     }
 
     /// Reads an owner from a container's labels.
-    pub(super) fn from_labels(labels: &BTreeMap<String, String>) -> Self {
+    pub(crate) fn from_labels(labels: &BTreeMap<String, String>) -> Self {
         let get = |key: &str| labels.get(key).cloned().unwrap_or_default();
         Self {
             pid: get(PID),
@@ -61,8 +64,37 @@ impl Owner {
         }
     }
 
+    /// Returns a tag that names this owner and is unique by `random`; for places that have no labels.
+    pub(crate) fn tag(&self, random: u32) -> String {
+        let Self { pid, started, boot, pid_namespace, host } = self.hashed();
+        format!("{pid}-{started}-{boot}-{pid_namespace}-{host}-{random:08x}")
+    }
+
+    /// Reads an owner from such a tag; compare it with a [`Owner::hashed`] observer.
+    pub(crate) fn from_tag(tag: &str) -> Option<Self> {
+        let mut parts = tag.split('-').map(str::to_owned);
+        let mut next = || parts.next();
+        let owner = Self { pid: next()?, started: next()?, boot: next()?, pid_namespace: next()?, host: next()? };
+        (next().is_some() && next().is_none()).then_some(owner)
+    }
+
+    /// Returns the owner with its long names shortened to what fits into a tag.
+    pub(crate) fn hashed(&self) -> Self {
+        let short = |text: &str| match text {
+            "" => String::new(),
+            text => Digest::sha256(text).short().to_owned(),
+        };
+        Self {
+            pid: self.pid.clone(),
+            started: self.started.clone(),
+            boot: short(&self.boot),
+            pid_namespace: short(&self.pid_namespace),
+            host: short(&self.host),
+        }
+    }
+
     /// Whether this owner is certainly dead, seen from `observer`. `started` tells when a process of that number started.
-    pub(super) fn is_dead(&self, observer: &Self, started: impl Fn(&str) -> Option<String>) -> bool {
+    pub(crate) fn is_dead(&self, observer: &Self, started: impl Fn(&str) -> Option<String>) -> bool {
         let known = [&self.pid, &self.started, &self.boot, &self.pid_namespace].iter().all(|part| !part.is_empty());
         if !known {
             return false;
@@ -71,15 +103,12 @@ impl Owner {
             return self.pid_namespace == observer.pid_namespace && started(&self.pid).as_ref() != Some(&self.started);
         }
         // The same machine, booted again since.
-        !observer.boot.is_empty()
-            && self.host == observer.host
-            && !self.host.ends_with('/')
-            && !self.host.starts_with('/')
+        !observer.boot.is_empty() && !self.host.is_empty() && self.host == observer.host
     }
 }
 
 /// Returns when a process started, in clock ticks since boot (`proc_pid_stat(5)`, field 22).
-pub(super) fn started(pid: &str) -> Option<String> {
+pub(crate) fn started(pid: &str) -> Option<String> {
     if !pid.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
@@ -117,6 +146,17 @@ mod tests {
     }
 
     #[test]
+    fn survives_a_tag() {
+        let this = Owner::this();
+        let tag = this.tag(7);
+        assert!(tag.len() <= 128, "{tag}");
+        assert_eq!(Owner::from_tag(&tag), Some(this.hashed()));
+        assert!(!this.hashed().is_dead(&this.hashed(), started));
+        assert_eq!(Owner::from_tag("1-2-3"), None);
+        assert_eq!(Owner::from_tag("latest"), None);
+    }
+
+    #[test]
     fn judges_only_what_it_can_see() {
         let observer = owner("1", "b1", "n1");
         let alive = |_: &str| Some("77".to_owned());
@@ -130,8 +170,8 @@ mod tests {
         assert!(owner("5", "b0", "n1").is_dead(&observer, alive), "the machine was booted again");
         let elsewhere = Owner { host: "other/m2".into(), ..owner("5", "b0", "n1") };
         assert!(!elsewhere.is_dead(&observer, gone));
-        let nameless = Owner { host: "box/".into(), ..owner("5", "b0", "n1") };
-        assert!(!nameless.is_dead(&Owner { host: "box/".into(), ..observer.clone() }, gone));
+        let nameless = Owner { host: String::new(), ..owner("5", "b0", "n1") };
+        assert!(!nameless.is_dead(&Owner { host: String::new(), ..observer.clone() }, gone));
         assert!(!Owner::default().is_dead(&observer, gone));
     }
 

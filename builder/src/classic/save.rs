@@ -1,0 +1,258 @@
+//! An image from a daemon's `GET /images/…/get` into the store.
+//!
+//! Owns: both forms the tar has (Docker 25 and later: an OCI layout with plain layers; before: a directory per layer),
+//! the check of every layer against the configuration, compression on the way. Never: holds a layer in memory, changes
+//! the configuration's bytes.
+
+use std::collections::BTreeMap;
+
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
+use polyarch_registry::oci::{Descriptor, Digest, Hasher, ImageConfig, media_type};
+use polyarch_registry::store::layout::{CachedLayer, DiffIdCache, LayerForm};
+use polyarch_registry::store::{BlobStore, BlobStoreExt, Expect};
+use serde::Deserialize;
+use tokio::io::AsyncRead;
+use tokio_util::io::StreamReader;
+
+use super::ClassicError;
+use super::compress::{Compressor, media_type as layer_type};
+use super::tar_stream::{Entry, Kind, TarStream};
+use crate::event::{Direction, EventKind, TransferHow};
+use crate::event_sink::EventSink;
+use crate::node::docker::DockerApi;
+
+/// Bytes of a layer handled at once.
+const CHUNK: usize = 256 << 10;
+/// Metadata of one image in all, in multiples of the limit of one document: a legacy tar has one per layer.
+const DOCUMENTS: u64 = 4;
+
+/// An image in the store, without a manifest yet; `oci::ImageBuilder` writes one around it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClassicImage {
+    /// The configuration, its bytes as the daemon wrote them.
+    pub config: Descriptor,
+    /// Layers, base first.
+    pub layers: Vec<Descriptor>,
+    /// Digests of the uncompressed layers, checked.
+    pub diff_ids: Vec<Digest>,
+}
+
+/// How an image is taken over.
+#[derive(Clone)]
+pub struct SaveSpec<'a> {
+    /// Where it goes.
+    pub store: &'a dyn BlobStore,
+    /// Layers compressed before, if the store keeps a table. Hold a lease on the store.
+    pub cache: Option<&'a DiffIdCache>,
+    /// How new layers are compressed.
+    pub form: LayerForm,
+    /// Threads for it.
+    pub threads: usize,
+    /// Largest configuration or other document, in bytes (`Limits::manifest_bytes`).
+    pub document_limit: u64,
+    /// The configuration the build made (`containerimage.digest` of a `moby` export), if known.
+    pub config: Option<&'a Digest>,
+    /// For transfers.
+    pub events: &'a EventSink,
+}
+
+/// Streams one image of a daemon into the store.
+///
+/// # Errors
+/// [`ClassicError`]; then nothing incomplete is visible in the store.
+pub async fn save(docker: &DockerApi, reference: &str, spec: &SaveSpec<'_>) -> Result<ClassicImage, ClassicError> {
+    let body = docker.save(reference).map(|chunk| chunk.map_err(std::io::Error::other));
+    save_tar(StreamReader::new(body), spec).await
+}
+
+/// Streams a tar as a daemon sends it into the store.
+///
+/// # Errors
+/// [`ClassicError`]; then nothing incomplete is visible in the store.
+pub async fn save_tar<R>(tar: R, spec: &SaveSpec<'_>) -> Result<ClassicImage, ClassicError>
+where
+    R: AsyncRead + Unpin,
+{
+    let mut tar = TarStream::new(tar);
+    let mut found = Found::default();
+    while let Some(entry) = tar.next().await? {
+        match &entry.kind {
+            Kind::Link(target) => drop(found.links.insert(entry.path.clone(), target.clone())),
+            Kind::File => take_file(&mut tar, &entry, spec, &mut found).await?,
+            Kind::Other => {}
+        }
+    }
+    found.image(spec).await
+}
+
+/// What the tar held, in whatever order it came.
+#[derive(Default)]
+struct Found {
+    documents: BTreeMap<String, Bytes>,
+    document_bytes: u64,
+    layers: BTreeMap<String, (Digest, Descriptor)>,
+    links: BTreeMap<String, String>,
+}
+
+/// One image in `manifest.json` (moby, `image/tarexport`).
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct SavedImage {
+    config: String,
+    #[serde(default)]
+    layers: Option<Vec<String>>,
+}
+
+impl Found {
+    async fn image(&self, spec: &SaveSpec<'_>) -> Result<ClassicImage, ClassicError> {
+        let saved = self.saved_image()?;
+        let config = self.document(&saved.config)?;
+        let digest = Digest::sha256(config);
+        if let Some(want) = spec.config.filter(|want| **want != digest) {
+            return Err(ClassicError::ConfigMismatch { want: want.clone(), got: digest });
+        }
+        let diff_ids = ImageConfig::parse(config)?.rootfs.diff_ids;
+        let paths = saved.layers.unwrap_or_default();
+        let layers = self.layers_of(&paths, &diff_ids)?;
+        spec.store.put_bytes(config.clone()).await?;
+        let config = Descriptor::new(media_type::OCI_CONFIG, digest, config.len() as u64);
+        Ok(ClassicImage { config, layers, diff_ids })
+    }
+
+    fn saved_image(&self) -> Result<SavedImage, ClassicError> {
+        let path = "manifest.json";
+        let images: Result<Vec<SavedImage>, _> = serde_json::from_slice(self.document(path)?);
+        let mut images = images.map_err(|source| ClassicError::Json { path: path.to_owned(), source })?;
+        match (images.pop(), images.len()) {
+            (Some(image), 0) => Ok(image),
+            (image, others) => Err(ClassicError::NotOneImage(others + usize::from(image.is_some()))),
+        }
+    }
+
+    fn layers_of(&self, paths: &[String], diff_ids: &[Digest]) -> Result<Vec<Descriptor>, ClassicError> {
+        let mut layers = Vec::new();
+        for index in 0..paths.len().max(diff_ids.len()) {
+            let found = paths.get(index).map(|path| self.layer(path)).transpose()?;
+            match (found, diff_ids.get(index)) {
+                (Some((got, layer)), Some(want)) if got == want => layers.push(layer.clone()),
+                (got, want) => {
+                    let want = want.map_or_else(|| "no layer".to_owned(), ToString::to_string);
+                    let got = got.map_or_else(|| "missing".to_owned(), |(got, _)| got.to_string());
+                    return Err(ClassicError::LayerMismatch { index, want, got });
+                }
+            }
+        }
+        Ok(layers)
+    }
+
+    fn layer(&self, path: &str) -> Result<&(Digest, Descriptor), ClassicError> {
+        let target = self.resolve(path);
+        self.layers.get(target).ok_or_else(|| ClassicError::FileMissing { path: path.to_owned() })
+    }
+
+    fn document(&self, path: &str) -> Result<&Bytes, ClassicError> {
+        self.documents.get(self.resolve(path)).ok_or_else(|| ClassicError::FileMissing { path: path.to_owned() })
+    }
+
+    /// Follows links; a circle ends after as many steps as there are links.
+    fn resolve<'a>(&'a self, path: &'a str) -> &'a str {
+        let mut at = path;
+        for _ in 0..=self.links.len() {
+            match self.links.get(at) {
+                Some(target) => at = target,
+                None => break,
+            }
+        }
+        at
+    }
+}
+
+/// A file is a layer if it begins as a tar does, a document if it is small enough for one.
+async fn take_file<R>(
+    tar: &mut TarStream<R>,
+    entry: &Entry,
+    spec: &SaveSpec<'_>,
+    found: &mut Found,
+) -> Result<(), ClassicError>
+where
+    R: AsyncRead + Unpin,
+{
+    let start = tar.chunk(CHUNK).await?;
+    if looks_like_tar(&start) {
+        let layer = match cached(entry, spec).await? {
+            Some(layer) => layer,
+            None => store_layer(tar, start, spec).await?,
+        };
+        found.layers.insert(entry.path.clone(), layer);
+        return Ok(());
+    }
+    found.document_bytes = found.document_bytes.saturating_add(entry.size);
+    if entry.size > spec.document_limit || found.document_bytes > spec.document_limit * DOCUMENTS {
+        return Err(ClassicError::TooMuchMetadata { limit: spec.document_limit });
+    }
+    let mut bytes = BytesMut::from(start.as_ref());
+    while (bytes.len() as u64) < entry.size {
+        bytes.extend_from_slice(&tar.chunk(CHUNK).await?);
+    }
+    found.documents.insert(entry.path.clone(), bytes.freeze());
+    Ok(())
+}
+
+/// A tar begins with a header that carries `ustar`, an empty one with a block of zeroes.
+fn looks_like_tar(start: &[u8]) -> bool {
+    match start.get(..512) {
+        Some(block) => &block[257..262] == b"ustar" || block.iter().all(|byte| *byte == 0),
+        None => false,
+    }
+}
+
+/// Newer daemons name a layer's file after its digest: a layer known by that name need not be read. The name is believed
+/// only as far as the configuration confirms it, and the bytes used are those compressed and checked earlier.
+async fn cached(entry: &Entry, spec: &SaveSpec<'_>) -> Result<Option<(Digest, Descriptor)>, ClassicError> {
+    let named = entry.path.strip_prefix("blobs/sha256/").and_then(|hex| format!("sha256:{hex}").parse().ok());
+    let (Some(diff_id), Some(cache)) = (named, spec.cache) else { return Ok(None) };
+    let Some(CachedLayer { media_type, digest, size }) = cache.lookup(&diff_id, spec.form).await? else {
+        return Ok(None);
+    };
+    done(spec, &digest, TransferHow::Present);
+    Ok(Some((diff_id, Descriptor::new(media_type, digest, size))))
+}
+
+async fn store_layer<R>(
+    tar: &mut TarStream<R>,
+    start: Bytes,
+    spec: &SaveSpec<'_>,
+) -> Result<(Digest, Descriptor), ClassicError>
+where
+    R: AsyncRead + Unpin,
+{
+    let mut writer = spec.store.writer(Expect::default()).await?;
+    let mut compressor = Compressor::new(spec.form, spec.threads).map_err(ClassicError::Compress)?;
+    let (mut hasher, mut out, mut chunk) = (Hasher::sha256(), Vec::new(), start);
+    while !chunk.is_empty() {
+        hasher.update(&chunk);
+        compressor.push(chunk, &mut out).await.map_err(ClassicError::Compress)?;
+        for bytes in out.drain(..) {
+            writer.write(bytes).await?;
+        }
+        chunk = tar.chunk(CHUNK).await?;
+    }
+    compressor.finish(&mut out).await.map_err(ClassicError::Compress)?;
+    for bytes in out {
+        writer.write(bytes).await?;
+    }
+    let committed = writer.commit().await?;
+    let diff_id = hasher.finish();
+    let layer = Descriptor::new(layer_type(spec.form), committed.digest, committed.size);
+    if let Some(cache) = spec.cache {
+        let Descriptor { media_type, digest, size, .. } = layer.clone();
+        cache.insert(&diff_id, spec.form, CachedLayer { media_type, digest, size }).await?;
+    }
+    done(spec, &layer.digest, TransferHow::Sent);
+    Ok((diff_id, layer))
+}
+
+fn done(spec: &SaveSpec<'_>, digest: &Digest, how: TransferHow) {
+    spec.events.send(EventKind::TransferDone { digest: digest.clone(), direction: Direction::IntoStore, how });
+}
