@@ -16,10 +16,10 @@ use url::Url;
 use super::auth::{Access, Authorization, Scope, Subject};
 use super::endpoint::{refused, resolve};
 use super::error::{ClientError, ErrorKind, Fault};
+use super::payload::Payload;
 use super::pool::same_origin;
 use super::reply::{self, Reply};
 use super::retry::Attempt;
-use super::upload::Payload;
 use super::{Registry, RetryNotice};
 use crate::oci::Reference;
 
@@ -288,5 +288,59 @@ pub(crate) fn found<T>(result: Result<T, ClientError>) -> Result<Option<T>, Clie
         Ok(value) => Ok(Some(value)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::super::{Config, RetryPolicy};
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn registry() -> Registry {
+        let retry = RetryPolicy {
+            attempts: 5,
+            base: SECOND,
+            cap: SECOND * 3,
+            retry_after_cap: SECOND * 30,
+            total: SECOND * 60,
+        };
+        Registry::new(Config { retry, jitter: || 0.5, ..Config::default() })
+    }
+
+    fn unavailable(retry_after: Option<Duration>) -> ClientError {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        ClientError::at("h", Fault::Status { status, errors: Vec::new(), retry_after })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_as_the_policy_says_and_tells() {
+        let delays = Arc::new(Mutex::new(Vec::new()));
+        let told = Arc::clone(&delays);
+        let registry = registry().with_observer(Arc::new(move |notice| told.lock().unwrap().push(notice.delay)));
+        let start = Instant::now();
+        let error = registry.retrying(|| async { Err::<(), _>(unavailable(None)) }).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert_eq!(*delays.lock().unwrap(), [SECOND / 2, SECOND, SECOND * 3 / 2, SECOND * 3 / 2]);
+        let slack = Duration::from_millis(20);
+        assert!(start.elapsed() - SECOND * 9 / 2 < slack, "{:?}", start.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn succeeds_after_the_time_the_registry_asks_for() {
+        let calls = AtomicU32::new(0);
+        let start = Instant::now();
+        let work = || async {
+            match calls.fetch_add(1, Ordering::SeqCst) {
+                0 => Err(unavailable(Some(SECOND * 20))),
+                n => Ok(n),
+            }
+        };
+        assert_eq!(registry().retrying(work).await.unwrap(), 1);
+        assert!(start.elapsed() >= SECOND * 20 && start.elapsed() < SECOND * 21);
     }
 }

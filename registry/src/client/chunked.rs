@@ -10,7 +10,8 @@ use super::auth::Access;
 use super::call::{Answered, Call};
 use super::endpoint::with_query;
 use super::error::{ClientError, Fault};
-use super::upload::{Payload, Session, Upload};
+use super::payload::{Payload, Upload};
+use super::upload::Session;
 
 impl Registry {
     /// Sends the blob by PATCH requests in one session.

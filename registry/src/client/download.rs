@@ -173,7 +173,7 @@ impl Download {
     /// Waits and asks for the rest, or gives the failure back.
     async fn resume(&mut self) -> Result<(), ClientError> {
         let limits = &self.registry.inner.config.limits;
-        if self.received >= self.failures.at + limits.progress_bytes {
+        if self.received - self.failures.at >= limits.progress_bytes {
             self.failures = Failures { count: 0, since: Instant::now(), at: self.received };
         }
         self.failures.count += 1;

@@ -1,18 +1,19 @@
 //! What can go wrong between this process and a registry.
 //!
-//! Owns: [`ClientError`], its classification, reading a registry's error body.
+//! Owns: [`ClientError`] and its classification.
 //! Never: advice to the user, or text from a registry that is not escaped.
 
 use std::fmt;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
-use oci_client::errors::{OciEnvelope, OciErrorCode};
+use oci_client::errors::OciErrorCode;
 use url::Url;
 
 use super::credentials::CredentialError;
+use super::envelope::{Messages, RegistryMessage};
 use super::retry::is_retryable_status;
-use super::text::{SafeUrl, untrusted};
+use super::text::SafeUrl;
 use crate::oci::{Digest, ManifestError};
 
 /// A failed request, or a failed preparation of one.
@@ -158,32 +159,6 @@ pub enum Fault {
     },
 }
 
-/// One entry of a registry's error body.
-#[derive(Debug)]
-pub struct RegistryMessage {
-    /// The code of the distribution-spec, or the registry's own.
-    pub code: OciErrorCode,
-    /// The message, escaped and cut.
-    pub message: String,
-}
-
-struct Messages<'a>(&'a [RegistryMessage]);
-
-impl fmt::Display for Messages<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, error) in self.0.iter().enumerate() {
-            let code = serde_json::to_value(&error.code).unwrap_or_default();
-            let code = untrusted(code.as_str().unwrap_or("?"), 64);
-            f.write_str(if i == 0 { ": " } else { "; " })?;
-            match error.message.as_str() {
-                "" => f.write_str(&code)?,
-                message => write!(f, "{code} ({message})")?,
-            }
-        }
-        Ok(())
-    }
-}
-
 impl ClientError {
     pub(crate) fn at(host: &str, fault: Fault) -> Self {
         Self { site: Box::new(Site { host: host.to_owned(), request: None }), fault: Box::new(fault) }
@@ -289,30 +264,19 @@ impl std::error::Error for ClientError {
     }
 }
 
-/// Longest message kept, in characters, and most messages kept.
-const MESSAGE_CHARS: usize = 512;
-const MESSAGES: usize = 8;
-
-/// Reads a bounded error body; anything that is not the spec's envelope gives no messages.
-pub(crate) fn parse_envelope(body: &[u8]) -> Vec<RegistryMessage> {
-    let Ok(envelope) = serde_json::from_slice::<OciEnvelope>(body) else { return Vec::new() };
-    let message = |error: oci_client::errors::OciError| RegistryMessage {
-        code: error.code,
-        message: untrusted(&error.message, MESSAGE_CHARS),
-    };
-    envelope.errors.into_iter().take(MESSAGES).map(message).collect()
-}
-
 /// Sorts a transport error by what the chain of causes holds, never by its text.
 pub(crate) fn transport_fault(error: reqwest::Error) -> Fault {
     let error = error.without_url();
     if let Some(refused) = find::<super::address::Forbidden>(&error) {
         return Fault::Refused { target: refused.host.clone(), reason: refused.reason };
     }
-    if let Some(source) = find::<super::upload::SourceFailed>(&error) {
+    if let Some(source) = find::<super::payload::SourceFailed>(&error) {
         return Fault::Source(source.to_io());
     }
-    if find::<rustls::Error>(&error).is_some() {
+    // An alert after the handshake (TLS 1.3: a missing client certificate) comes as invalid data
+    // without its type; a socket has no such error.
+    let invalid = |error: &std::io::Error| error.kind() == std::io::ErrorKind::InvalidData;
+    if find::<rustls::Error>(&error).is_some() || find::<std::io::Error>(&error).is_some_and(invalid) {
         return Fault::Tls(error);
     }
     if error.is_connect() { Fault::Connect(error) } else { Fault::Interrupted(error) }
@@ -336,6 +300,7 @@ pub(crate) fn find<'a, T: std::error::Error + 'static>(error: &'a (dyn std::erro
 
 #[cfg(test)]
 mod tests {
+    use super::super::envelope::parse_envelope;
     use super::*;
 
     fn status(code: u16, body: &[u8]) -> ClientError {
@@ -353,15 +318,6 @@ mod tests {
         let cause = std::error::Error::source(&error).unwrap().to_string();
         assert_eq!(cause, "answered 403 Forbidden: DENIED (no\\u{a}::error::\\u{1b}[2J); OWN");
         assert!(error.has_code(&OciErrorCode::Denied));
-    }
-
-    #[test]
-    fn bodies_that_are_no_envelope_say_nothing() {
-        for body in [&b""[..], b"<html>", b"{}", b"[]", b"{\"errors\":{}}", b"{\"errors\":[{}]}", b"\xff"] {
-            assert!(parse_envelope(body).is_empty());
-        }
-        let many = format!("{{\"errors\":[{}]}}", vec!["{\"code\":\"X\"}"; 100].join(","));
-        assert_eq!(parse_envelope(many.as_bytes()).len(), MESSAGES);
     }
 
     #[test]

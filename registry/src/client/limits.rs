@@ -13,6 +13,8 @@ pub struct Limits {
     pub response_timeout: Duration,
     /// Longest silence while a body is sent or received.
     pub idle_timeout: Duration,
+    /// Bytes that must arrive while [`Limits::idle_timeout`] is waited for: a byte now and then is silence, too.
+    pub idle_bytes: u64,
     /// Largest manifest, in bytes. 4 MiB is what the distribution-spec calls portable.
     pub manifest_bytes: usize,
     /// Largest token answer, in bytes.
@@ -45,6 +47,7 @@ impl Default for Limits {
             connect_timeout: Duration::from_secs(15),
             response_timeout: Duration::from_secs(180),
             idle_timeout: Duration::from_secs(60),
+            idle_bytes: 1024,
             manifest_bytes: 4 << 20,
             token_bytes: 1 << 20,
             error_bytes: 64 << 10,

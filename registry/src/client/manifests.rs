@@ -9,8 +9,8 @@ use super::Registry;
 use super::auth::Access;
 use super::call::{Answered, Call, found};
 use super::error::{ClientError, Fault};
+use super::payload::Payload;
 use super::reply::Reply;
-use super::upload::Payload;
 use crate::oci::{Digest, ManifestError, RawManifest, Reference, media_type};
 
 /// What a registry says about a manifest without sending it. Only a claim.

@@ -4,13 +4,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, header};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
-use super::error::{Fault, parse_envelope, transport_fault};
+use super::envelope::parse_envelope;
+use super::error::{Fault, transport_fault};
 use super::limits::Limits;
 use super::retry::parse_retry_after;
 use super::text::untrusted;
@@ -48,17 +50,38 @@ pub(crate) async fn send(
     }
 }
 
+/// How fast a body arrives, counting only the time this side waits for it.
+#[derive(Debug, Default)]
+struct Pace {
+    waited: Duration,
+    bytes: u64,
+}
+
+impl Pace {
+    /// Adds a wait and what it brought; returns whether it is too slow.
+    fn add(&mut self, waited: Duration, bytes: usize, limits: &Limits) -> bool {
+        self.waited += waited;
+        self.bytes += bytes as u64;
+        if self.waited < limits.idle_timeout {
+            return false;
+        }
+        let window = std::mem::take(self);
+        window.bytes < limits.idle_bytes
+    }
+}
+
 /// An answer whose body is still to be read.
 pub(crate) struct Reply {
     response: reqwest::Response,
     limits: Limits,
+    pace: Pace,
     /// Keeps the host's slot until the body is read.
     _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Reply {
     pub(crate) fn new(response: reqwest::Response, permit: Option<OwnedSemaphorePermit>, limits: &Limits) -> Self {
-        Self { response, limits: limits.clone(), _permit: permit }
+        Self { response, limits: limits.clone(), pace: Pace::default(), _permit: permit }
     }
 
     pub(crate) fn status(&self) -> StatusCode {
@@ -88,10 +111,13 @@ impl Reply {
     /// Returns the next piece of the body.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Fault> {
         let limit = self.limits.idle_timeout;
-        match tokio::time::timeout(limit, self.response.chunk()).await {
-            Ok(chunk) => chunk.map_err(transport_fault),
-            Err(_) => Err(Fault::Timeout { what: "bytes received", after: limit }),
-        }
+        let silence = Fault::Timeout { what: "bytes received", after: limit };
+        let start = Instant::now();
+        let Ok(chunk) = tokio::time::timeout(limit, self.response.chunk()).await else { return Err(silence) };
+        let chunk = chunk.map_err(transport_fault)?;
+        let bytes = chunk.as_ref().map_or(0, Bytes::len);
+        let slow = chunk.is_some() && self.pace.add(start.elapsed(), bytes, &self.limits);
+        if slow { Err(silence) } else { Ok(chunk) }
     }
 
     /// Returns the whole body, at most `limit` bytes.
@@ -139,5 +165,22 @@ impl Reply {
         let status = self.status();
         let body = self.bytes("error", self.limits.error_bytes).await.unwrap_or_default();
         Fault::Status { status, errors: parse_envelope(&body), retry_after }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_byte_now_and_then_is_silence() {
+        let limits = Limits { idle_timeout: Duration::from_secs(60), idle_bytes: 100, ..Limits::default() };
+        let seconds = Duration::from_secs;
+        let mut slow = Pace::default();
+        assert_eq!([slow.add(seconds(30), 1, &limits), slow.add(seconds(30), 1, &limits)], [false, true]);
+        let mut steady = Pace::default();
+        assert!((0..100).all(|_| !steady.add(seconds(30), 50, &limits)));
+        let mut quick = Pace::default();
+        assert!((0..100).all(|_| !quick.add(Duration::ZERO, 1, &limits)), "only waiting counts");
     }
 }

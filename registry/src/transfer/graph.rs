@@ -77,7 +77,7 @@ pub enum GraphError {
         digest: Digest,
         /// Cause.
         #[source]
-        source: StoreError,
+        source: Box<StoreError>,
     },
     /// A digest is named with two sizes, or a manifest is not of the size its descriptor says.
     #[error("{digest} has {got} bytes, expected {want}")]
@@ -113,7 +113,7 @@ pub async fn from_store(root: &RawManifest, store: &dyn BlobStore) -> Result<Gra
 
 async fn read(store: &dyn BlobStore, child: Descriptor) -> Result<RawManifest, GraphError> {
     let read = store.read_bytes(&child.digest, MAX_MANIFEST_BYTES).await;
-    let bytes = read.map_err(|source| GraphError::Store { digest: child.digest, source })?;
+    let bytes = read.map_err(|source| GraphError::Store { digest: child.digest, source: Box::new(source) })?;
     Ok(RawManifest::new(child.media_type, bytes))
 }
 

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use super::event::{Events, TransferEvent, TransferKind};
 use super::{PublishError, StoreSource};
 use crate::client::once::OnceMap;
-use crate::client::{Mounted, Progress, Registry};
+use crate::client::{ClientError, Mounted, Progress, Registry, Session};
 use crate::oci::{Descriptor, Digest, Reference};
 use crate::store::BlobStore;
 
@@ -191,28 +191,40 @@ impl Shared {
             }
             None => {}
         }
-        let mut session = None;
-        if let Some(from) = holder.or_else(|| self.mount_source(repository, &digest)) {
-            match registry.mount_blob(repository, descriptor, from).await {
+        let session = match holder.or_else(|| self.mount_source(repository, &digest)) {
+            None => None,
+            Some(from) => match registry.mount_blob(repository, descriptor, from).await {
                 Ok(Mounted::Done) => {
                     let from = from.repository().to_owned();
                     self.tell(repository, TransferKind::BlobMounted { digest, size, from });
                     return Ok(Placed::Mounted);
                 }
-                Ok(Mounted::Upload(opened)) => session = Some(opened),
-                // Perhaps the other repository may not be read; the upload needs it not.
-                Err(error) => tracing::debug!(%error, fault = %error.fault(), "cannot mount"),
-            }
-        }
-        let source = StoreSource { store: Arc::clone(&self.store), digest: digest.clone() };
-        let progress = Some(self.progress(repository, descriptor));
-        let sent = match session {
-            Some(session) => registry.put_blob_into(session, (repository, descriptor), &source, progress).await,
-            None => registry.put_blob(repository, descriptor, &source, progress).await,
+                Ok(Mounted::Upload(session)) => Some(session),
+                Err(error) => {
+                    // Perhaps the other repository may not be read; the upload needs it not.
+                    tracing::debug!(%error, fault = %error.fault(), "cannot mount");
+                    None
+                }
+            },
         };
-        sent.map_err(fail)?;
+        self.send(&registry, (repository, descriptor), session).await.map_err(fail)?;
         self.tell(repository, TransferKind::BlobSent { digest, size });
         Ok(Placed::Sent)
+    }
+
+    async fn send(
+        &self,
+        registry: &Registry,
+        (repository, descriptor): (&Reference, &Descriptor),
+        session: Option<Session>,
+    ) -> Result<(), ClientError> {
+        let digest = &descriptor.digest;
+        let source = StoreSource { store: Arc::clone(&self.store), digest: digest.clone() };
+        let progress = Some(self.progress(repository, descriptor));
+        match session {
+            Some(session) => registry.put_blob_into(session, (repository, descriptor), &source, progress).await,
+            None => registry.put_blob(repository, descriptor, &source, progress).await,
+        }
     }
 
     fn mount_source(&self, repository: &Reference, digest: &Digest) -> Option<&Reference> {

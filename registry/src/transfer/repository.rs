@@ -75,10 +75,7 @@ impl<'a> Target<'a> {
 
     /// Any trouble in looking is left to the writing that follows.
     async fn is_there(&self, at: &Reference, node: &Node) -> bool {
-        match self.registry.head_manifest(at).await {
-            Ok(Some(_)) => self.registry.get_manifest(at).await.is_ok_and(|found| found == node.manifest),
-            _ => false,
-        }
+        self.registry.get_manifest(at).await.is_ok_and(|found| found == node.manifest)
     }
 
     async fn read_back(&self, node: &Node) -> Result<(), PublishError> {

@@ -1,7 +1,14 @@
 //! The client and the transfers over real connections: against Debian's docker-registry, and
 //! against a scripted server that fails on purpose.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "clippy.toml allows it in test functions; these are their helpers"
+)]
+
 mod auth;
+mod blob_faults;
 mod faults;
 mod images;
 mod model;

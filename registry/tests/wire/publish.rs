@@ -321,7 +321,7 @@ async fn the_real_registry_serves_it_to_skopeo() {
 
 #[tokio::test]
 async fn the_real_registry_with_users_and_tls() {
-    let Some(registry) = RealRegistry::start(Options { users: true, tls: true }) else { return };
+    let Some(registry) = RealRegistry::start(Options { users: true, tls: true, ..Options::default() }) else { return };
     let image = two_platforms(17, 1 << 20).await;
     let text = format!(r#"{{"auths":{{"{}":{{"auth":"YWRhOnNlY3JldA=="}}}}}}"#, registry.host());
     std::fs::write(registry.dir.path().join("config.json"), text).unwrap();

@@ -19,6 +19,8 @@ pub struct RealRegistry {
 pub struct Options {
     pub users: bool,
     pub tls: bool,
+    /// Clients must show a certificate; the server's own is accepted.
+    pub client_certs: bool,
 }
 
 /// `ada` with password `secret`, bcrypt.
@@ -62,6 +64,10 @@ impl RealRegistry {
         self.dir.path().join("ca.pem")
     }
 
+    pub fn key(&self) -> PathBuf {
+        self.dir.path().join("key.pem")
+    }
+
     pub fn trusted(&self) -> HostSettings {
         HostSettings { ca_files: vec![self.ca()], ..HostSettings::default() }
     }
@@ -91,7 +97,8 @@ fn configuration(dir: &tempfile::TempDir, options: Options) -> String {
         let (cert, key) = (dir.path().join("ca.pem"), dir.path().join("key.pem"));
         std::fs::write(&cert, certified.cert.pem()).unwrap();
         std::fs::write(&key, certified.signing_key.serialize_pem()).unwrap();
-        text += &format!("  tls: {{certificate: {}, key: {}}}\n", cert.display(), key.display());
+        let clients = if options.client_certs { format!(", clientcas: [{}]", cert.display()) } else { String::new() };
+        text += &format!("  tls: {{certificate: {}, key: {}{clients}}}\n", cert.display(), key.display());
     }
     text
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use polyarch_registry::client::{
-    BytesSource, Config, CredentialSources, ErrorKind, Mounted, Progress, Registry, Security,
+    BytesSource, ClientCert, Config, CredentialSources, ErrorKind, HostSettings, Mounted, Progress, Registry, Security,
 };
 use polyarch_registry::oci::Digest;
 use tokio::io::AsyncReadExt as _;
@@ -68,12 +68,12 @@ async fn plain_http_on_loopback_is_found_out() {
 
 #[tokio::test]
 async fn users_and_tls() {
-    let Some(registry) = RealRegistry::start(Options { users: true, tls: true }) else { return };
+    let Some(registry) = RealRegistry::start(Options { users: true, tls: true, ..Options::default() }) else { return };
     let at = registry.reference("team/app:1");
 
     let untrusting = Registry::new(quick());
     let error = untrusting.ping(&at).await.unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::Tls | ErrorKind::Local), "{error:?}");
+    assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
 
     let trusting = Config { hosts: [(registry.host(), registry.trusted())].into(), ..quick() };
     let anonymous = Registry::new(trusting.clone());
@@ -83,7 +83,7 @@ async fn users_and_tls() {
 
 #[tokio::test]
 async fn certificates_from_a_certs_d_directory_or_none_at_all() {
-    let Some(registry) = RealRegistry::start(Options { users: false, tls: true }) else { return };
+    let Some(registry) = RealRegistry::start(Options { tls: true, ..Options::default() }) else { return };
     let at = registry.reference("x");
     let dir = registry.dir.path().join("certs.d").join(registry.host());
     std::fs::create_dir_all(&dir).unwrap();
@@ -104,8 +104,23 @@ async fn certificates_from_a_certs_d_directory_or_none_at_all() {
 }
 
 #[tokio::test]
+async fn a_client_certificate_is_shown() {
+    let options = Options { tls: true, client_certs: true, ..Options::default() };
+    let Some(registry) = RealRegistry::start(options) else { return };
+    let at = registry.reference("x");
+    let bare = Config { hosts: [(registry.host(), registry.trusted())].into(), ..quick() };
+    let error = Registry::new(bare).ping(&at).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
+
+    let client_cert = Some(ClientCert { cert: registry.ca(), key: registry.key() });
+    let settings = HostSettings { client_cert, ..registry.trusted() };
+    let config = Config { hosts: [(registry.host(), settings)].into(), ..quick() };
+    Registry::new(config).ping(&at).await.unwrap();
+}
+
+#[tokio::test]
 async fn wrong_password_is_one_clear_error() {
-    let Some(registry) = RealRegistry::start(Options { users: true, tls: false }) else { return };
+    let Some(registry) = RealRegistry::start(Options { users: true, ..Options::default() }) else { return };
     let mut config = with_ada(quick(), &registry);
     let text = format!(r#"{{"auths":{{"{}":{{"auth":"YWRhOndyb25n"}}}}}}"#, registry.host());
     std::fs::write(registry.dir.path().join("config.json"), text).unwrap();
