@@ -9,6 +9,7 @@
 
 mod auth;
 mod blob_faults;
+mod embedded;
 mod faults;
 mod images;
 mod model;
