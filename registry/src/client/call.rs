@@ -4,7 +4,6 @@
 //! Never: knows what the request means.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{self, HeaderMap, HeaderValue};
@@ -175,7 +174,7 @@ impl Registry {
         call: &Call<'_>,
         base: &Url,
         url: &Url,
-        permit: OwnedSemaphorePermit,
+        permit: Option<OwnedSemaphorePermit>,
     ) -> Result<Reply, ClientError> {
         let on = |fault| ClientError::on(call.host, &call.method, url, fault);
         let subject = Subject { host: call.host, base, scopes: call.scopes.clone() };
@@ -203,7 +202,7 @@ impl Registry {
         call: &Call<'_>,
         base: &Url,
         url: &Url,
-        permit: OwnedSemaphorePermit,
+        permit: Option<OwnedSemaphorePermit>,
     ) -> Result<Reply, Fault> {
         let client = self.inner.pool.foreign(base, url).await?;
         let reply = self.send(call, &client, url, None).await?;
@@ -263,17 +262,13 @@ impl Registry {
         reply::send(client, request, &self.inner.config.limits, body.meter).await
     }
 
-    fn reply(&self, response: reqwest::Response, permit: OwnedSemaphorePermit) -> Reply {
-        Reply::new(response, Some(permit), &self.inner.config.limits)
+    fn reply(&self, response: reqwest::Response, permit: Option<OwnedSemaphorePermit>) -> Reply {
+        Reply::new(response, permit, &self.inner.config.limits)
     }
 
     /// Waits for one of the host's slots. Nothing closes the semaphore, so there always is one.
-    async fn permit(&self, host: &str) -> OwnedSemaphorePermit {
-        let slots = Arc::clone(&self.inner.slots(host));
-        match slots.acquire_owned().await {
-            Ok(permit) => permit,
-            Err(_closed) => unreachable!("the semaphore is never closed"),
-        }
+    async fn permit(&self, host: &str) -> Option<OwnedSemaphorePermit> {
+        self.inner.slots(host).acquire_owned().await.ok()
     }
 }
 
@@ -293,8 +288,8 @@ pub(crate) fn found<T>(result: Result<T, ClientError>) -> Result<Option<T>, Clie
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
     use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::{Arc, Mutex};
 
     use super::super::{Config, RetryPolicy};
     use super::*;
