@@ -21,6 +21,7 @@ test: ## bring up the test bed and run every test, nothing skipped
 	POLYARCH_BED_REQUIRED=1 testdata/bed/with cargo nextest run --workspace --locked --profile $(PROFILE)
 
 bench: ## compare speed and memory with buildx on the test bed
+	test -x testdata/bench/run || { echo "no benchmark yet: testdata/bench/run is missing" >&2; exit 1; }
 	testdata/bed/up
 	cargo build --release --locked
 	testdata/bed/with testdata/bench/run
@@ -29,9 +30,9 @@ lint: ## formatting, clippy, documentation, dependencies, shell scripts
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
-	testdata/tool cargo-deny
+	testdata/tool cargo-deny shellcheck
 	cargo deny --log-level error check bans licenses sources
-	if command -v shellcheck >/dev/null; then shellcheck -x $$(testdata/tool --scripts); fi
+	shellcheck -x $$(testdata/tool --scripts)
 
 bed: ## start the test bed's daemons and registries
 	testdata/bed/up

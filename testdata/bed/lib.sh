@@ -103,7 +103,19 @@ halt() {
 }
 gone() { ! kill -0 "$1" 2>/dev/null; }
 
-# install PACKAGE…: only the missing ones, and without letting a package start its service: the bed starts its own.
+# no_orphan FILE DIR: a daemon that was killed leaves its containerd, or a file with the number of a process that is gone
+# or another's by now; either way the next daemon would wait for it in vain.
+no_orphan() {
+	local pid
+	pid=$(cat "$1" 2>/dev/null || true)
+	if [ -n "$pid" ] && tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF "$2/"; then
+		kill "$pid" 2>/dev/null || true
+		await 10 gone "$pid" || kill -KILL "$pid" 2>/dev/null || true
+	fi
+	rm -f "$1"
+}
+
+# install_packages PACKAGE…: only the missing ones, and without letting a package start its service: the bed starts its own.
 install_packages() {
 	local p missing=() policy=/usr/sbin/policy-rc.d made=
 	for p in "$@"; do
