@@ -85,6 +85,9 @@ pub enum EventKind {
         /// Version the daemon reports. Named apart from the version of a JSON line.
         #[serde(rename = "daemon_version")]
         version: String,
+        /// How each stage will run there, in a few words.
+        #[serde(default)]
+        how: String,
     },
     /// A platform's solve was sent.
     PlatformStarted,

@@ -81,6 +81,16 @@ pub enum ParseErrorKind {
     NotUtf8,
 }
 
+impl ParseErrorKind {
+    /// Returns what was probably meant, best first.
+    pub fn near(&self) -> &[&'static str] {
+        match self {
+            Self::UnknownInstruction { near, .. } | Self::UnknownFlag { near, .. } => near,
+            _ => &[],
+        }
+    }
+}
+
 /// Returns the candidates that resemble `word`, best first (Damerau-Levenshtein distance of at most a third of its length).
 pub(crate) fn near<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     /// Longer words are not worth comparing.

@@ -1,28 +1,122 @@
-//! `polyarch build`. The run is connected here.
+//! `polyarch build`: settings, the run with its display beside it, then the reports.
+//!
+//! Owns: what the user is told and the exit code. Never: how a build runs; [`execute`] calls the builder.
 
-use tokio_util::sync::CancellationToken;
+mod auth;
+mod early;
+mod errors;
+mod execute;
+mod keep;
+mod nodes;
+mod outputs;
+mod planning;
+mod report;
+mod solve;
+mod tails;
 
+use polyarch_builder::event_sink::EventSink;
+
+use super::{Context, until_cancelled};
+use crate::args::BuildArgs;
 use crate::diagnostics::Diagnostic;
 use crate::exit_code::ExitCode;
-use crate::report::Look;
-use crate::settings::{BuildSettings, Env, GlobalSettings};
+use crate::report::{BuildReport, Mode, display, failure, metadata, show, summary};
+use crate::settings::output::Output;
+use crate::settings::{BuildSettings, GlobalSettings, Surroundings, build};
 
-/// What a build gets from its surroundings.
-pub struct Context<'a> {
-    /// Settings of every command.
-    pub global: &'a GlobalSettings,
-    /// Environment variables.
-    pub env: &'a Env,
-    /// How text on stderr looks.
-    pub look: Look,
-    /// Fired by the first Ctrl-C.
-    pub cancel: CancellationToken,
+/// What a run came to, and errors that are no platform's.
+#[derive(Debug, Default)]
+struct Done {
+    /// The result, as far as there is one.
+    report: BuildReport,
+    /// Errors besides the platforms' own, such as a registry's refusal.
+    errors: Vec<Diagnostic>,
 }
 
 /// Runs `polyarch build`.
 ///
 /// # Errors
-/// What ended the build before any platform was solved; failures of platforms are in the report.
-pub async fn run(_settings: &BuildSettings, _context: &Context<'_>) -> Result<ExitCode, Diagnostic> {
-    Err(Diagnostic::message(ExitCode::Bug, "building is not connected yet"))
+/// Settings that cannot be used, or a run that could not begin.
+pub async fn run(
+    args: Box<BuildArgs>,
+    global: GlobalSettings,
+    context: Context,
+    mut around: Surroundings,
+) -> Result<ExitCode, Diagnostic> {
+    // Standard input may hang: it is read where Ctrl-C does not wait for it.
+    let resolving = tokio::task::spawn_blocking(move || build::resolve(&args, &mut around));
+    let resolved = until_cancelled(&context, async { resolving.await.map_err(|error| Diagnostic::bug(&error)) }).await?;
+    let settings = resolved?;
+    let (sink, events) = EventSink::channel();
+    let shown = display(settings.progress, Box::new(std::io::stderr()), context.console.look());
+    let (display, tails) = tails::record(shown);
+    // `execute` takes the only sink: when it has ended, so does the display.
+    let work = execute::execute(&settings, &global, &context, sink);
+    let (done, ()) = tokio::join!(work, show(events, display));
+    let mut done = done?;
+    report::add_logs(&mut done.report, &tails);
+    finish(&settings, &context, done)
+}
+
+/// Tells the result, writes the files, and decides the exit code.
+fn finish(settings: &BuildSettings, context: &Context, done: Done) -> Result<ExitCode, Diagnostic> {
+    let Done { report, errors } = done;
+    let console = &context.console;
+    console.say(&failure::render(&report, console.look()));
+    for error in &errors {
+        console.error(error);
+    }
+    for warning in &report.warnings {
+        console.say(&format!("{} {}\n", console.err.warning("warning:"), crate::text::escape(warning)));
+    }
+    write_files(settings, &report)?;
+    tell(settings, context, &report)?;
+    let codes = errors.iter().map(|error| error.code).chain([report.exit_code()]);
+    Ok(codes.filter(|code| *code != ExitCode::Done).min().unwrap_or(ExitCode::Done))
+}
+
+fn write_files(settings: &BuildSettings, report: &BuildReport) -> Result<(), Diagnostic> {
+    if let Some(path) = &settings.metadata_file {
+        write(path, &format!("{:#}\n", metadata::document(report)))?;
+    }
+    // As buildx: the digest alone, without a line end, and only of a result.
+    if let (Some(path), Some(root)) = (&settings.iidfile, &report.root) {
+        write(path, &root.digest.to_string())?;
+    }
+    Ok(())
+}
+
+/// Writes a file that is either the old one or complete.
+fn write(path: &std::path::Path, text: &str) -> Result<(), Diagnostic> {
+    let failed = |error: std::io::Error| {
+        Diagnostic::message(ExitCode::Publish, format!("cannot write {}: {error}", path.display()))
+    };
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(dir).map_err(failed)?;
+    std::io::Write::write_all(&mut file, text.as_bytes()).map_err(failed)?;
+    set_readable(file.as_file()).map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+/// Temporary files are private; a result is not.
+fn set_readable(file: &std::fs::File) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    file.set_permissions(std::fs::Permissions::from_mode(0o644))
+}
+
+/// stdout is the result: none without a root, and none beside an output that goes there.
+fn tell(settings: &BuildSettings, context: &Context, report: &BuildReport) -> Result<(), Diagnostic> {
+    let console = &context.console;
+    let Some(root) = report.root.as_ref().filter(|_| !settings.outputs.iter().any(Output::is_stdout)) else {
+        if settings.progress != Mode::Quiet && settings.progress != Mode::Json && !report.platforms.is_empty() {
+            console.say(&summary::render(report, console.err));
+        }
+        return Ok(());
+    };
+    match settings.progress {
+        Mode::Quiet => console.result(format!("{}\n", root.digest)),
+        Mode::Json => console.result(format!("{}\n", metadata::document(report))),
+        Mode::Tty | Mode::Plain => console.result(summary::render(report, console.out)),
+    }
 }

@@ -1,0 +1,64 @@
+//! From settings to a finished run: nodes, plan, solves, index, outputs.
+//!
+//! Owns: the order of these steps and what ends a build early. Never: builds or publishes by itself; the libraries do.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use polyarch_builder::event::EventKind;
+use polyarch_builder::event_sink::EventSink;
+use polyarch_builder::limits::Limits;
+use polyarch_builder::node::probe::Node;
+use polyarch_registry::store::LayoutStore;
+
+use super::{Done, keep, nodes, outputs, planning, report, solve};
+use crate::commands::Context;
+use crate::diagnostics::Diagnostic;
+use crate::settings::{BuildSettings, GlobalSettings};
+
+/// What the steps of a build share.
+pub(super) struct Means<'a> {
+    pub(super) context: &'a Context,
+    pub(super) settings: &'a BuildSettings,
+    pub(super) store: Arc<LayoutStore>,
+    pub(super) limits: Limits,
+    pub(super) events: EventSink,
+}
+
+/// Runs the build. `context.cancel` reaches every platform; what finished is in the report all the same.
+///
+/// # Errors
+/// The run could not begin: no node, no store, no plan.
+pub async fn execute(
+    settings: &BuildSettings,
+    global: &GlobalSettings,
+    context: &Context,
+    sink: EventSink,
+) -> Result<Done, Diagnostic> {
+    let start = Instant::now();
+    let store = LayoutStore::open(&global.store).await?;
+    // Nobody may collect what this build is about to name.
+    let _lease = store.lease().await?;
+    let means = Means { context, settings, store: Arc::new(store), limits: Limits::default(), events: sink };
+    let nodes = nodes::connect(&means).await?;
+    let result = on_nodes(&means, &nodes).await;
+    nodes::shut_down(nodes, &means).await;
+    let mut done = result?;
+    done.report.elapsed = start.elapsed();
+    means.events.send(EventKind::RunFinished { elapsed: done.report.elapsed });
+    Ok(done)
+}
+
+async fn on_nodes(means: &Means<'_>, nodes: &[Node]) -> Result<Done, Diagnostic> {
+    let platforms = planning::platforms(means.settings, nodes)?;
+    means.events.send(EventKind::RunStarted { platforms: platforms.clone() });
+    let places = planning::plan(means, nodes, &platforms)?;
+    nodes::check_features(means, nodes, &places)?;
+    let solved = solve::all(means, nodes, &places).await?;
+    let mut done = Done { report: report::of(&solved.outcomes), errors: Vec::new() };
+    match solved.is_complete() {
+        true => outputs::produce(means, nodes, solved, &mut done).await?,
+        false => keep::partial(means, &solved, &mut done.report).await?,
+    }
+    Ok(done)
+}

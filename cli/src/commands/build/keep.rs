@@ -1,0 +1,30 @@
+//! What a build leaves in the store: names, so that a collection does not take its result.
+
+use polyarch_registry::oci::RawManifest;
+
+use super::execute::Means;
+use super::solve::Solved;
+use crate::diagnostics::Diagnostic;
+use crate::report::BuildReport;
+
+/// Names a result: by its tags, or by its digest if it has none. Returns the first name.
+pub(super) async fn result(means: &Means<'_>, root: &RawManifest) -> Result<String, Diagnostic> {
+    let mut names: Vec<String> = means.settings.tags.iter().map(ToString::to_string).collect();
+    if names.is_empty() {
+        names.push(format!("build-{}", root.digest().short()));
+    }
+    for name in &names {
+        means.store.set_root(name, &root.descriptor()).await?;
+    }
+    Ok(names.swap_remove(0))
+}
+
+/// Names the images of an incomplete build: the next attempt finds their blobs.
+pub(super) async fn partial(means: &Means<'_>, solved: &Solved, report: &mut BuildReport) -> Result<(), Diagnostic> {
+    for image in solved.images() {
+        let name = format!("partial-{}", image.manifest.digest().short());
+        means.store.set_root(&name, &image.manifest.descriptor()).await?;
+        report.warnings.push(format!("the image for {} is kept in the store as {name}", image.platform));
+    }
+    Ok(())
+}

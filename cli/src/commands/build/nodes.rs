@@ -1,0 +1,93 @@
+//! The nodes of a build: reaching them, what they cannot do, leaving them as they were.
+
+use futures::future::join_all;
+use polyarch_builder::event::EventKind;
+use polyarch_builder::node::facts::{Feature as NodeFeature, missing_features};
+use polyarch_builder::node::probe::Node;
+use polyarch_builder::node::reach::Reach;
+
+use super::execute::Means;
+use super::planning::Place;
+use crate::args::values::Feature;
+use crate::diagnostics::Diagnostic;
+use crate::exit_code::ExitCode;
+
+/// Reaches all builders at once.
+pub(super) async fn connect(means: &Means<'_>) -> Result<Vec<Node>, Diagnostic> {
+    let reach = Reach { env: &means.settings.host_env, limits: &means.limits, events: &means.events };
+    let work = join_all(means.settings.builders.iter().map(|builder| reach.node(builder)));
+    let reached = tokio::select! {
+        reached = work => reached,
+        () = means.context.cancel.cancelled() => return Err(Diagnostic::cancelled()),
+    };
+    let (mut nodes, mut failure) = (Vec::new(), None);
+    for result in reached {
+        match result {
+            Ok(node) => nodes.push(node),
+            Err(error) => failure = failure.or(Some(Diagnostic::from(error))),
+        }
+    }
+    match failure {
+        None => Ok(nodes),
+        Some(failure) => {
+            shut_down(nodes, means).await;
+            Err(failure)
+        }
+    }
+}
+
+/// Removes what was started for this build. Failures are told; the next run sweeps what is left.
+pub(super) async fn shut_down(nodes: Vec<Node>, means: &Means<'_>) {
+    let work = nodes.into_iter().filter_map(|node| node.dind).map(|dind| dind.shutdown());
+    let done = tokio::time::timeout(means.limits.grace, join_all(work)).await;
+    let failed = match done {
+        Ok(results) => results.into_iter().any(|result| result.is_err()),
+        Err(_) => true,
+    };
+    if failed {
+        let message = "a Docker-in-Docker container could not be removed; the next run removes it".to_owned();
+        means.events.send(EventKind::Notice { message });
+    }
+}
+
+/// Refuses what a chosen node cannot do, before anything is sent; what the user can do without becomes a notice.
+pub(super) fn check_features(means: &Means<'_>, nodes: &[Node], places: &[Place]) -> Result<(), Diagnostic> {
+    let mut refused: Vec<String> = Vec::new();
+    for (index, node) in nodes.iter().enumerate() {
+        if !places.iter().any(|place| place.node == index) {
+            continue;
+        }
+        for missing in missing_features(&means.settings.request, &node.name, &node.facts) {
+            match allowed(means, missing.feature) {
+                true => means.events.send(EventKind::Notice { message: format!("{missing}; left out as allowed") }),
+                false if refused.contains(&missing.to_string()) => {}
+                false => refused.push(missing.to_string()),
+            }
+        }
+    }
+    match refused.is_empty() {
+        true => Ok(()),
+        false => Err(Diagnostic::message(ExitCode::Plan, refused.join("\n"))
+            .hint("choose another --builder, or say that you can do without: --allow-missing FEATURE")),
+    }
+}
+
+fn allowed(means: &Means<'_>, feature: NodeFeature) -> bool {
+    let named = match feature {
+        NodeFeature::Attestations => Feature::Attestations,
+        NodeFeature::NamedContexts | NodeFeature::OciLayoutContexts => Feature::NamedContexts,
+        NodeFeature::Zstd | NodeFeature::Estargz | NodeFeature::CompressionLevel => Feature::Compression,
+        NodeFeature::CacheInline
+        | NodeFeature::CacheRegistry
+        | NodeFeature::CacheLocal
+        | NodeFeature::CacheGha
+        | NodeFeature::CacheS3
+        | NodeFeature::CacheAzblob => Feature::CacheExport,
+        NodeFeature::ContentExport
+        | NodeFeature::OciTarExport
+        | NodeFeature::ResourceOptions
+        | NodeFeature::ManifestAnnotations
+        | NodeFeature::Info => return false,
+    };
+    means.settings.allow_missing.contains(&named)
+}

@@ -1,0 +1,131 @@
+//! Which node builds which platform, told before anything runs.
+//!
+//! Owns: the short plan on stderr and the refusal of what no node can build. Never: judges what the planner does not
+//! understand: a foreign frontend or an unreadable Dockerfile is BuildKit's to judge.
+
+use std::fs;
+
+use polyarch_builder::dockerfile::{self, Dockerfile};
+use polyarch_builder::event::EventKind;
+use polyarch_builder::node::probe::Node;
+use polyarch_builder::plan::{Mode, NodeFacts, Plan, PlanInput, PlatformPlan, is_docker_frontend, plan as make_plan};
+use polyarch_builder::request::DockerfileSource;
+use polyarch_registry::oci::Platform;
+
+use super::errors;
+use super::execute::Means;
+use crate::diagnostics::Diagnostic;
+use crate::exit_code::ExitCode;
+use crate::settings::BuildSettings;
+
+/// Where one platform is built.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) platform: Platform,
+    /// Index into the nodes.
+    pub(super) node: usize,
+    /// What the plan says, in a few words.
+    pub(super) how: String,
+}
+
+/// Returns the platforms asked for, or the first node's own.
+pub(super) fn platforms(settings: &BuildSettings, nodes: &[Node]) -> Result<Vec<Platform>, Diagnostic> {
+    if !settings.request.platforms.is_empty() {
+        return Ok(settings.request.platforms.clone());
+    }
+    let own = nodes.first().and_then(|node| node.facts.native.first()).cloned();
+    own.map(|own| vec![own])
+        .ok_or_else(|| Diagnostic::message(ExitCode::Plan, "the builder does not tell its platform").hint("name one with --platform"))
+}
+
+/// Plans every platform.
+pub(super) fn plan(means: &Means<'_>, nodes: &[Node], platforms: &[Platform]) -> Result<Vec<Place>, Diagnostic> {
+    let places = match read(means)? {
+        Some(file) => {
+            let plan = make_plan(&file, &input(means, nodes, platforms));
+            let name = errors::dockerfile_name(&means.settings.request.dockerfile);
+            if let Some(problem) = plan.problems.first() {
+                return Err(errors::of_plan(problem, &name));
+            }
+            by_plan(&plan, nodes)
+        }
+        None => by_facts(nodes, platforms),
+    };
+    for place in &places {
+        let node = &nodes[place.node];
+        let events = means.events.for_platform(&place.platform);
+        let (builder, version) = (node.builder.clone(), node.facts.version.clone());
+        events.send(EventKind::NodeChosen { node: node.name.clone(), builder, version, how: place.how.clone() });
+    }
+    Ok(places)
+}
+
+/// The Dockerfile, if it is here and in a language we know.
+fn read(means: &Means<'_>) -> Result<Option<Dockerfile>, Diagnostic> {
+    let bytes = match &means.settings.request.dockerfile {
+        DockerfileSource::File(path) => fs::read(path).ok(),
+        DockerfileSource::Text(text) => Some(text.clone()),
+        DockerfileSource::InContext(_) => None,
+    };
+    let Some(bytes) = bytes else { return Ok(None) };
+    let foreign = |syntax: &String| !is_docker_frontend(syntax);
+    match dockerfile::parse(&bytes) {
+        Ok(file) if file.directives.syntax.as_ref().is_some_and(foreign) => Ok(None),
+        Ok(file) => Ok(Some(file)),
+        Err(_) if dockerfile::detect_syntax(&bytes).is_some_and(|syntax| foreign(&syntax.to_string())) => Ok(None),
+        Err(errors) => Err(errors::of_dockerfile(&errors, &errors::dockerfile_name(&means.settings.request.dockerfile))),
+    }
+}
+
+fn input(means: &Means<'_>, nodes: &[Node], platforms: &[Platform]) -> PlanInput {
+    let request = &means.settings.request;
+    PlanInput {
+        platforms: platforms.to_vec(),
+        target: request.target.clone(),
+        build_args: request.build_args.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+        named_contexts: request.build_contexts.keys().cloned().collect(),
+        nodes: nodes.iter().enumerate().map(|(index, node)| facts(index, node)).collect(),
+    }
+}
+
+/// Nodes are told apart by their position: two builders may have the same name.
+fn facts(index: usize, node: &Node) -> NodeFacts {
+    NodeFacts {
+        name: index.to_string(),
+        native: node.facts.native.clone(),
+        emulated: node.facts.emulated.clone(),
+        build_platform: node.facts.native.first().cloned().unwrap_or_else(|| Platform::new("linux", "unknown", None)),
+    }
+}
+
+fn by_plan(plan: &Plan, nodes: &[Node]) -> Vec<Place> {
+    let place = |one: &PlatformPlan| {
+        let node = one.node.parse().ok().filter(|index| *index < nodes.len()).unwrap_or(0);
+        Place { platform: one.platform.clone(), node, how: words(one) }
+    };
+    plan.platforms.iter().map(place).collect()
+}
+
+/// `build cross and shared, final emulated (1 RUN)`.
+fn words(plan: &PlatformPlan) -> String {
+    let stage = |stage: &polyarch_builder::plan::StagePlan| {
+        let shared = if stage.shared { ", shared" } else { "" };
+        let runs = match (stage.mode, stage.run_steps) {
+            (Mode::Emulated, 1) => " (1 RUN)".to_owned(),
+            (Mode::Emulated, n) => format!(" ({n} RUN)"),
+            _ => String::new(),
+        };
+        format!("{} {}{runs}{shared}", stage.name, stage.mode)
+    };
+    plan.stages.iter().map(stage).collect::<Vec<_>>().join("; ")
+}
+
+/// Without a plan: the first node that has the platform, natively if any does; else the first, for files alone may do.
+fn by_facts(nodes: &[Node], platforms: &[Platform]) -> Vec<Place> {
+    let find = |platform: &Platform| {
+        let native = nodes.iter().position(|node| node.facts.native.iter().any(|known| known.same_as(platform)));
+        let any = || nodes.iter().position(|node| node.facts.runs(platform));
+        native.or_else(any).unwrap_or(0)
+    };
+    platforms.iter().map(|p| Place { platform: p.clone(), node: find(p), how: "not planned".to_owned() }).collect()
+}

@@ -1,0 +1,104 @@
+//! Solving every platform: one session per node, one solve per platform.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use polyarch_builder::node::probe::Node;
+use polyarch_builder::node::facts::ImageStore;
+use polyarch_builder::run::content::NodeSession;
+use polyarch_builder::run::dispatch::Control;
+use polyarch_builder::run::session::{SessionParts, open};
+use polyarch_builder::run::content::ContentExecutor;
+use polyarch_builder::run::{BuiltImage, Executor, Job, OnFailure, PlatformOutcome, dispatch};
+use polyarch_registry::oci::Platform;
+
+use super::auth;
+use super::early::Early;
+use super::execute::Means;
+use super::planning::Place;
+use crate::diagnostics::Diagnostic;
+use crate::settings::build::OnFailure as UserChoice;
+
+/// What solving came to.
+pub(super) struct Solved {
+    /// The platforms, in the order asked for.
+    pub(super) platforms: Vec<Platform>,
+    /// One per platform.
+    pub(super) outcomes: Vec<PlatformOutcome>,
+    /// Blobs that are on their way to registries already.
+    pub(super) early: Option<Early>,
+}
+
+impl Solved {
+    /// Whether every platform has an image.
+    pub(super) fn is_complete(&self) -> bool {
+        self.outcomes.iter().all(|outcome| outcome.result.is_ok())
+    }
+
+    /// Returns the images.
+    pub(super) fn images(&self) -> Vec<BuiltImage> {
+        self.outcomes.iter().filter_map(|outcome| outcome.result.as_ref().ok().cloned()).collect()
+    }
+}
+
+/// Solves all platforms.
+pub(super) async fn all(means: &Means<'_>, nodes: &[Node], places: &[Place]) -> Result<Solved, Diagnostic> {
+    let mut executors = BTreeMap::new();
+    for place in places {
+        if !executors.contains_key(&place.node) {
+            executors.insert(place.node, executor(means, &nodes[place.node]).await?);
+        }
+    }
+    let jobs = places.iter().map(|place| Job {
+        platform: place.platform.clone(),
+        node: nodes[place.node].name.clone(),
+        builder: nodes[place.node].builder.clone(),
+        executor: Arc::clone(&executors[&place.node]),
+    });
+    let early = Early::start(means);
+    let pusher = early.clone();
+    let control = Control {
+        on_failure: match means.settings.on_failure {
+            UserChoice::Finish => OnFailure::Finish,
+            UserChoice::Stop => OnFailure::CancelOthers,
+        },
+        cancel: means.context.cancel.clone(),
+        grace: means.limits.grace,
+        on_built: Arc::new(move |image| {
+            if let Some(pusher) = &pusher {
+                pusher.push(image);
+            }
+        }),
+    };
+    let outcomes = dispatch(jobs.collect(), &control, &means.events).await;
+    let platforms = places.iter().map(|place| place.platform.clone()).collect();
+    Ok(Solved { platforms, outcomes, early })
+}
+
+async fn executor(means: &Means<'_>, node: &Node) -> Result<Arc<dyn Executor>, Diagnostic> {
+    let session = Arc::new(session(means, node).await?);
+    match node.facts.store {
+        ImageStore::Containerd | ImageStore::Buildkitd => Ok(Arc::new(ContentExecutor(session))),
+        ImageStore::Classic => Err(Diagnostic::message(crate::exit_code::ExitCode::Plan, "classic store")),
+    }
+}
+
+async fn session(means: &Means<'_>, node: &Node) -> Result<NodeSession, Diagnostic> {
+    let parts = SessionParts {
+        worker: &node.worker,
+        auth: auth::of(&means.settings.registries),
+        export: Some(means.store.clone()),
+        files: polyarch_builder::buildkit::session::FileSend::None,
+        events: &means.events,
+    };
+    let request = &means.settings.request;
+    let (session, names) = open(request, parts).await?;
+    Ok(NodeSession {
+        worker: node.worker.clone(),
+        session,
+        names,
+        request: Arc::new(request.clone()),
+        store: Arc::clone(&means.store),
+        manifest_bytes: means.limits.manifest_bytes,
+    })
+}
