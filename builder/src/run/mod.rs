@@ -4,6 +4,7 @@
 //! counts as built. Never: publishes, prints, or lets one platform's failure end another's build.
 
 pub mod check;
+pub mod classic;
 pub mod content;
 pub mod dispatch;
 pub mod outcome;

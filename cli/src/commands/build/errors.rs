@@ -4,8 +4,8 @@ use polyarch_builder::dockerfile::ParseError;
 use polyarch_builder::node::probe::ProbeError;
 use polyarch_builder::node::reach::ReachError;
 use polyarch_builder::plan::{Problem, ProblemKind};
-use polyarch_builder::run::session::SessionError;
 use polyarch_builder::request::DockerfileSource;
+use polyarch_builder::run::session::SessionError;
 
 use crate::diagnostics::Diagnostic;
 use crate::exit_code::ExitCode;

@@ -45,7 +45,8 @@ pub async fn run(
 ) -> Result<ExitCode, Diagnostic> {
     // Standard input may hang: it is read where Ctrl-C does not wait for it.
     let resolving = tokio::task::spawn_blocking(move || build::resolve(&args, &mut around));
-    let resolved = until_cancelled(&context, async { resolving.await.map_err(|error| Diagnostic::bug(&error)) }).await?;
+    let resolved =
+        until_cancelled(&context, async { resolving.await.map_err(|error| Diagnostic::bug(&error)) }).await?;
     let settings = resolved?;
     let (sink, events) = EventSink::channel();
     let shown = display(settings.progress, Box::new(std::io::stderr()), context.console.look());

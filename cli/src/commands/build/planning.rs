@@ -34,8 +34,9 @@ pub(super) fn platforms(settings: &BuildSettings, nodes: &[Node]) -> Result<Vec<
         return Ok(settings.request.platforms.clone());
     }
     let own = nodes.first().and_then(|node| node.facts.native.first()).cloned();
-    own.map(|own| vec![own])
-        .ok_or_else(|| Diagnostic::message(ExitCode::Plan, "the builder does not tell its platform").hint("name one with --platform"))
+    own.map(|own| vec![own]).ok_or_else(|| {
+        Diagnostic::message(ExitCode::Plan, "the builder does not tell its platform").hint("name one with --platform")
+    })
 }
 
 /// Plans every platform.
@@ -73,7 +74,9 @@ fn read(means: &Means<'_>) -> Result<Option<Dockerfile>, Diagnostic> {
         Ok(file) if file.directives.syntax.as_ref().is_some_and(foreign) => Ok(None),
         Ok(file) => Ok(Some(file)),
         Err(_) if dockerfile::detect_syntax(&bytes).is_some_and(|syntax| foreign(&syntax.to_string())) => Ok(None),
-        Err(errors) => Err(errors::of_dockerfile(&errors, &errors::dockerfile_name(&means.settings.request.dockerfile))),
+        Err(errors) => {
+            Err(errors::of_dockerfile(&errors, &errors::dockerfile_name(&means.settings.request.dockerfile)))
+        }
     }
 }
 

@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use polyarch_builder::node::probe::Node;
+use polyarch_builder::classic::sweep;
 use polyarch_builder::node::facts::ImageStore;
+use polyarch_builder::node::probe::Node;
+use polyarch_builder::run::classic::ClassicExecutor;
+use polyarch_builder::run::content::ContentExecutor;
 use polyarch_builder::run::content::NodeSession;
 use polyarch_builder::run::dispatch::Control;
 use polyarch_builder::run::session::{SessionParts, open};
-use polyarch_builder::run::content::ContentExecutor;
 use polyarch_builder::run::{BuiltImage, Executor, Job, OnFailure, PlatformOutcome, dispatch};
 use polyarch_registry::oci::Platform;
+use polyarch_registry::store::BlobStore;
 
 use super::auth;
 use super::early::Early;
@@ -77,17 +80,23 @@ pub(super) async fn all(means: &Means<'_>, nodes: &[Node], places: &[Place]) -> 
 
 async fn executor(means: &Means<'_>, node: &Node) -> Result<Arc<dyn Executor>, Diagnostic> {
     let session = Arc::new(session(means, node).await?);
-    match node.facts.store {
-        ImageStore::Containerd | ImageStore::Buildkitd => Ok(Arc::new(ContentExecutor(session))),
-        ImageStore::Classic => Err(Diagnostic::message(crate::exit_code::ExitCode::Plan, "classic store")),
-    }
+    Ok(match &node.docker {
+        Some(docker) if node.facts.store == ImageStore::Classic => {
+            // What a killed process left; a daemon that refuses to list is no reason not to build.
+            let swept = sweep(docker).await;
+            tracing::debug!(?swept, node = node.name, "temporary tags of dead processes");
+            let threads = std::thread::available_parallelism().map_or(1, usize::from);
+            Arc::new(ClassicExecutor { node: session, docker: docker.clone(), threads })
+        }
+        _ => Arc::new(ContentExecutor(session)),
+    })
 }
 
 async fn session(means: &Means<'_>, node: &Node) -> Result<NodeSession, Diagnostic> {
     let parts = SessionParts {
         worker: &node.worker,
         auth: auth::of(&means.settings.registries),
-        export: Some(means.store.clone()),
+        export: (node.facts.store != ImageStore::Classic).then(|| means.store.clone() as Arc<dyn BlobStore>),
         files: polyarch_builder::buildkit::session::FileSend::None,
         events: &means.events,
     };
