@@ -22,6 +22,7 @@ use polyarch_builder::request::*;
 use polyarch_registry::oci::Platform;
 use polyarch_registry::store::MemoryStore;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 /// Returns the value of one of the bed's variables, or says that the test is skipped.
 pub fn var(name: &str) -> Option<String> {
@@ -38,20 +39,49 @@ pub fn base() -> Option<String> {
     var("BED_BASE_IMAGE")
 }
 
+/// Dials a unix socket, until it is cut.
 #[derive(Debug)]
-struct Unix(PathBuf);
+pub struct Unix {
+    path: PathBuf,
+    cut: CancellationToken,
+}
 
 impl Dialer for Unix {
     fn dial(&self) -> BoxFuture<'_, io::Result<Box<dyn Io>>> {
-        let stream = tokio::net::UnixStream::connect(&self.0);
-        stream.map(|stream| Ok(Box::new(stream?) as Box<dyn Io>)).boxed()
+        async {
+            if self.cut.is_cancelled() {
+                return Err(io::ErrorKind::ConnectionRefused.into());
+            }
+            let mut daemon = tokio::net::UnixStream::connect(&self.path).await?;
+            let (ours, mut theirs) = tokio::io::duplex(1 << 20);
+            let cut = self.cut.clone();
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = cut.cancelled() => {}
+                    _ = tokio::io::copy_bidirectional(&mut daemon, &mut theirs) => {}
+                }
+            });
+            Ok(Box::new(ours) as Box<dyn Io>)
+        }
+        .boxed()
     }
+}
+
+/// A dialler of a Docker API, and what cuts all its connections.
+pub fn cuttable(address: &str) -> (Arc<dyn Dialer>, CancellationToken) {
+    let cut = CancellationToken::new();
+    let path = address.strip_prefix("unix://").unwrap().into();
+    (Arc::new(Unix { path, cut: cut.clone() }), cut)
+}
+
+pub async fn docker_api(dialer: Arc<dyn Dialer>) -> Worker {
+    Worker::connect(Transport::DockerApi(dialer), &Limits::default()).await.unwrap()
 }
 
 /// Connects to the daemon behind a variable: `unix:` is the Docker API, `buildkit+unix:` BuildKit itself.
 pub async fn connect(name: &str) -> Option<Worker> {
     let address = var(name)?;
-    let dialer = |path: &str| -> Arc<dyn Dialer> { Arc::new(Unix(path.into())) };
+    let dialer = |path: &str| Arc::new(Unix { path: path.into(), cut: CancellationToken::new() });
     let transport = match (address.strip_prefix("unix://"), address.strip_prefix("buildkit+unix://")) {
         (Some(path), _) => Transport::DockerApi(dialer(path)),
         (_, Some(path)) => Transport::BuildKit(dialer(path)),

@@ -49,6 +49,8 @@ impl Session {
     /// Opens a session. `shared_key` lets the daemon reuse an earlier transfer of the same directories:
     /// keep it stable per context directory.
     ///
+    /// Within one session a daemon takes a directory for unchanging and asks for it once: every build opens its own.
+    ///
     /// # Errors
     /// [`ConnectError`].
     pub async fn open(worker: &Worker, services: SessionServices, shared_key: &str) -> Result<Self, ConnectError> {
