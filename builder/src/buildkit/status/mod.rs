@@ -96,6 +96,8 @@ impl StatusMapper {
             events.push(EventKind::VertexSeen { vertex: vertex.clone(), name: name.clone() });
             Step { name, ..Step::default() }
         });
+        // A layer that comes from an imported cache is told as work inside a cached vertex: cached once is cached.
+        step.cached |= wire.cached;
         if wire.started.is_some() && !step.started {
             step.started = true;
             events.push(EventKind::VertexStarted { vertex: vertex.clone() });
@@ -107,10 +109,9 @@ impl StatusMapper {
             return;
         }
         step.completed = true;
-        step.cached = wire.cached;
         step.error.clone_from(&error);
         let elapsed = wire.started.map_or(Duration::ZERO, |started| between(started, completed));
-        events.push(EventKind::VertexFinished { vertex, cached: wire.cached, error, elapsed });
+        events.push(EventKind::VertexFinished { vertex, cached: step.cached, error, elapsed });
     }
 
     fn progress(&mut self, wire: proto::VertexStatus) -> Option<EventKind> {

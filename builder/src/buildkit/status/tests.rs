@@ -65,6 +65,18 @@ fn only_instructions_are_counted() {
 }
 
 #[test]
+fn a_download_inside_a_cached_vertex_leaves_it_cached() {
+    let mut mapper = StatusMapper::default();
+    let cached = |completed| proto::Vertex { cached: true, ..vertex("a", at(1), completed) };
+    let messages = vec![cached(None), vertex("a", at(2), None), vertex("a", at(2), at(3)), cached(at(4))];
+    let events = mapper.apply(vertexes(messages));
+    let elapsed = Duration::from_secs(1);
+    let finished = EventKind::VertexFinished { vertex: id("a"), cached: true, error: None, elapsed };
+    assert_eq!(events[2..], [finished]);
+    assert_eq!(mapper.into_steps().cached(), 1);
+}
+
+#[test]
 fn a_clock_that_runs_backwards_gives_no_time() {
     let events = StatusMapper::default().apply(vertexes(vec![vertex("a", at(9), at(2))]));
     assert!(matches!(events[2], EventKind::VertexFinished { elapsed: Duration::ZERO, .. }), "{events:?}");
