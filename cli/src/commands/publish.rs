@@ -37,7 +37,8 @@ pub fn outcomes(outcomes: Vec<Outcome>) -> (Vec<TagOutcome>, Vec<Diagnostic>) {
             Ok(published) => Ok(published.digest),
             Err(error) => {
                 let diagnostic = Diagnostic::from(&*error);
-                let reason = diagnostic.chain.join(": ");
+                // The rest of the chain is told once, with the diagnostic.
+                let reason = diagnostic.chain.first().cloned().unwrap_or_default();
                 if !diagnostics.contains(&diagnostic) {
                     diagnostics.push(diagnostic);
                 }

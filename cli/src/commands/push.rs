@@ -12,7 +12,7 @@ use super::{Context, publish, source, until_cancelled};
 use crate::args::PushArgs;
 use crate::diagnostics::Diagnostic;
 use crate::exit_code::ExitCode;
-use crate::report::{self, BuildReport, summary};
+use crate::report::{self, BuildReport, Mode, summary};
 use crate::settings::{GlobalSettings, SettingsError, Surroundings, build, registries, tag};
 
 /// Runs `polyarch push`.
@@ -44,11 +44,16 @@ pub async fn run(
     };
     let both = async { Ok(tokio::join!(work, report::show(events, display)).0) };
     let (tags, failures) = until_cancelled(context, both).await?;
+    let report = BuildReport { root: Some(root.descriptor()), tags, ..BuildReport::default() };
+    if mode != Mode::Quiet {
+        context.console.say(&summary::render(&report, context.console.err));
+    }
     for failure in &failures {
         context.console.error(failure);
     }
-    let report = BuildReport { root: Some(root.descriptor()), tags, ..BuildReport::default() };
-    context.console.result(summary::render(&report, context.console.out))?;
+    if failures.is_empty() {
+        context.console.result(format!("{}\n", root.digest()))?;
+    }
     Ok(failures.iter().map(|failure| failure.code).min().unwrap_or(ExitCode::Done))
 }
 

@@ -43,7 +43,9 @@ pub async fn open(target: &Target, registries: client::Config, global: &GlobalSe
         }
         Target::Layout { path, name } => {
             let store = LayoutStore::open_existing(path).await?;
-            from_layout(store, name.as_deref()).await
+            let mut opened = from_layout(store, name.as_deref()).await?;
+            opened.name = format!("oci:{}:{}", path.display(), opened.name);
+            Ok(opened)
         }
         Target::Store(name) => {
             let store = LayoutStore::open_existing(&global.store).await?;

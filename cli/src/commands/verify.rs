@@ -47,7 +47,11 @@ fn code(report: &Report) -> ExitCode {
 }
 
 fn render(name: &str, report: &Report, depth: Depth, style: Style) -> String {
-    let verdict = |findings: usize| if findings == 0 { "good".to_owned() } else { format!("{findings} findings") };
+    let verdict = |findings: usize| match findings {
+        0 => "good".to_owned(),
+        1 => "1 finding".to_owned(),
+        more => format!("{more} findings"),
+    };
     let rows: Vec<[String; 5]> = report
         .platforms
         .iter()
@@ -77,7 +81,7 @@ fn render(name: &str, report: &Report, depth: Depth, style: Style) -> String {
     let summary = match code(report) {
         ExitCode::Done => style.good("good"),
         ExitCode::CouldNotCheck => style.warning("could not be checked in full"),
-        _ => style.error("not what it says"),
+        _ => style.error("bad"),
     };
     let _ = writeln!(out, "\n{} {}: {summary} ({depth})", escape(name), report.index.digest);
     out

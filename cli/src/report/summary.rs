@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::result::{BuildReport, PlatformRow, RowResult, Verified};
 use crate::style::Style;
-use crate::text::{bytes, cell, duration, escape, fit, right};
+use crate::text::{bytes, cell, duration, escape, fit, right, wrap};
 
 /// Everyone's terminal has this.
 const WIDTH: usize = 80;
@@ -25,7 +25,10 @@ pub fn render(report: &BuildReport, style: Style) -> String {
     for output in &report.outputs {
         let state = match &output.failure {
             None => escape(&output.what),
-            Some(failure) => format!("{} {}: {}", style.error("failed:"), escape(&output.what), escape(failure)),
+            Some(failure) => {
+                let reason = wrap(&escape(failure).replace('\n', " "), WIDTH - 2).join("\n  ");
+                format!("{} {}\n  {reason}", style.error("failed:"), escape(&output.what))
+            }
         };
         let _ = writeln!(out, "\n{state}");
         for note in &output.notes {
@@ -95,7 +98,10 @@ fn tags(report: &BuildReport, style: Style) -> String {
                 writeln!(out, "{} {reference}", style.bold("tag"))
             }
             Ok(digest) => writeln!(out, "{} {reference} -> {digest}", style.bold("tag")),
-            Err(reason) => writeln!(out, "{} {reference}: {}", style.error("tag not moved:"), escape(reason)),
+            Err(reason) => {
+                let reason = wrap(&escape(reason).replace('\n', " "), WIDTH - 2).join("\n  ");
+                writeln!(out, "{} {reference}\n  {reason}", style.error("tag not moved:"))
+            }
         };
     }
     if let (true, true, Some(root)) = (report.tags.is_empty(), report.outputs.is_empty(), &report.root) {

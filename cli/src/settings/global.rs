@@ -64,7 +64,8 @@ pub fn color(arg: values::Color, env: &Env) -> ColorChoice {
 pub fn log_filter(verbose: u8, env: &Env) -> String {
     match (env.get(&env_vars::POLYARCH_LOG), verbose) {
         (Some(filter), _) => filter.to_owned(),
-        (None, 0) => "error".to_owned(),
+        // Whatever a user must know is a diagnostic, not a log line.
+        (None, 0) => "off".to_owned(),
         (None, 1) => "warn,polyarch_cli=debug,polyarch_builder=debug,polyarch_registry=debug".to_owned(),
         (None, _) => "trace".to_owned(),
     }
