@@ -50,7 +50,7 @@ pub enum Outcome {
     /// Built, in the store and verified.
     Built {
         /// The image manifest.
-        manifest: Descriptor,
+        manifest: Box<Descriptor>,
         /// Layers in the image.
         layers: usize,
         /// Steps the daemon had cached.

@@ -1,5 +1,7 @@
 //! Images of real daemons, into a content store.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a failing helper is a failing test, and skips are told")]
+
 mod bed;
 
 use bed::{Build, amd64, arm64, base, connect, json, log_text, unique};

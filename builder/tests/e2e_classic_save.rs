@@ -1,5 +1,7 @@
 //! Images out of real daemons with the classic store.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a failing helper is a failing test, and skips are told")]
+
 mod node_bed;
 
 use polyarch_builder::classic::{ClassicError, SaveSpec, TemporaryTag, save, sweep};

@@ -95,7 +95,7 @@ impl ClassicExecutor {
             events,
         };
         let saved = save(&self.docker, reference, &spec).await;
-        saved.map_err(|source| PlatformError::Classic { platform: platform.clone(), source })
+        saved.map_err(|source| PlatformError::Classic { platform: platform.clone(), source: Box::new(source) })
     }
 }
 

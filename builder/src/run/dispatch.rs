@@ -149,7 +149,7 @@ impl Running {
 fn tell(outcome: &PlatformOutcome, events: &EventSink) {
     let told = match &outcome.result {
         Ok(image) => Outcome::Built {
-            manifest: image.manifest.descriptor(),
+            manifest: Box::new(image.manifest.descriptor()),
             layers: image.layers.len(),
             cached: image.steps.cached(),
             executed: image.steps.executed(),

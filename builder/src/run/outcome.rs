@@ -69,7 +69,7 @@ pub enum PlatformError {
         node: String,
         /// Cause.
         #[source]
-        source: ConnectError,
+        source: Box<ConnectError>,
     },
     /// The solve failed.
     #[error("solve for {platform}")]
@@ -87,7 +87,7 @@ pub enum PlatformError {
         platform: Platform,
         /// Cause.
         #[source]
-        source: crate::classic::ClassicError,
+        source: Box<crate::classic::ClassicError>,
     },
     /// The session lacks something the request names: a bug.
     #[error("prepare the solve")]

@@ -45,7 +45,6 @@ pub struct PlatformState {
 
 /// How far a platform is.
 #[derive(Debug, Default, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "there is one per platform")]
 pub enum Phase {
     /// Nothing was sent yet.
     #[default]

@@ -1,6 +1,7 @@
 //! Solving every platform: one session per node, one solve per platform.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use polyarch_builder::classic::sweep;
@@ -48,8 +49,8 @@ impl Solved {
 pub(super) async fn all(means: &Means<'_>, nodes: &[Node], places: &[Place]) -> Result<Solved, Diagnostic> {
     let mut executors = BTreeMap::new();
     for place in places {
-        if !executors.contains_key(&place.node) {
-            executors.insert(place.node, executor(means, &nodes[place.node]).await?);
+        if let Entry::Vacant(vacant) = executors.entry(place.node) {
+            vacant.insert(executor(means, &nodes[place.node]).await?);
         }
     }
     let jobs = places.iter().map(|place| Job {

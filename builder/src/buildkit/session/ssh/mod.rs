@@ -35,14 +35,14 @@ pub(super) struct SshService(HashMap<String, Forward>);
 enum Forward {
     Agent(PathBuf),
     /// Started when first asked for.
-    Keys(Vec<PathBuf>, OnceCell<KeyAgent>),
+    Keys(Vec<PathBuf>, Box<OnceCell<KeyAgent>>),
 }
 
 impl SshService {
     pub(super) fn new(sources: IndexMap<String, SshSource>) -> Self {
         let forward = |source| match source {
             SshSource::Agent(socket) => Forward::Agent(socket),
-            SshSource::Keys(files) => Forward::Keys(files, OnceCell::new()),
+            SshSource::Keys(files) => Forward::Keys(files, Box::default()),
         };
         Self(sources.into_iter().map(|(id, source)| (id, forward(source))).collect())
     }
