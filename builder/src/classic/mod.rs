@@ -6,6 +6,7 @@
 mod compress;
 mod error;
 pub mod gzip;
+mod load;
 mod save;
 #[cfg(test)]
 mod save_tests;
@@ -13,6 +14,7 @@ mod tag;
 mod tar_stream;
 
 pub use error::ClassicError;
+pub use load::{Capacity, LoadSpec, Loaded, load};
 pub use save::{ClassicImage, SaveSpec, save, save_tar};
 pub use tag::{TemporaryTag, sweep};
 pub use tar_stream::TarError;
