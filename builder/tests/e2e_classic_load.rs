@@ -1,4 +1,5 @@
 //! Stored images into real daemons.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod node_bed;
 

@@ -1,7 +1,7 @@
 //! Docker-in-Docker on a real Docker host: start, use, remove; what a killed process leaves is swept.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a failing helper is a failing test, and skips are told")]
-
+mod bed;
 mod node_bed;
 
 use std::process::Stdio;
@@ -9,13 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use polyarch_builder::buildkit::{Export, Worker};
 use polyarch_builder::event::EventKind;
+use polyarch_builder::event_sink::EventSink;
 use polyarch_builder::limits::Limits;
 use polyarch_builder::node::dialers::UnixDialer;
 use polyarch_builder::node::dind::DindError;
 use polyarch_builder::node::docker::DockerApi;
 use polyarch_builder::node::endpoint::HostEnv;
-use polyarch_builder::node::reach::ReachError;
+use polyarch_builder::node::reach::{Reach, ReachError};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 struct Host {
@@ -158,4 +160,42 @@ async fn sweeps_what_a_killed_process_left() {
     assert!(!host.is_there(&id).await);
     assert!(volumes.iter().all(|name| !host.has_volume(name)));
     reached.unwrap().dind.unwrap().shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn builds_inside_and_through_a_command_in_the_container() {
+    let Some(host) = host() else { return };
+    let builder = format!("{}&arg=--feature=containerd-snapshotter=true", host.builder);
+    let reached = node_bed::reach(&builder, &host.env).await.unwrap();
+    let dind = reached.dind.unwrap();
+    // The same bytes as `buildctl dial-stdio`: BuildKit's own API on the standard streams.
+    let line = "exec docker -H unix:///var/run/docker.sock buildx dial-stdio";
+    let script = format!("printf '#!/bin/sh\\n{line}\\n' >/usr/bin/buildctl && chmod 755 /usr/bin/buildctl");
+    host.docker(&["exec", dind.id(), "sh", "-c", &script]);
+    let inner = format!("docker-container://{}", dind.id());
+    let standalone = node_bed::reach(&inner, &host.env).await.unwrap();
+    assert!(standalone.docker.is_none());
+    for transport in [reached.transport, standalone.transport] {
+        let worker = Worker::connect(transport, &Limits::default()).await.unwrap();
+        let build = bed::Build::new(worker, "FROM scratch\nCOPY Dockerfile /\n");
+        let session = build.session().await;
+        let options = polyarch_builder::buildkit::export::ImageOptions::default();
+        let outcome = build.solve(&session, &bed::amd64(), Export::OciDirectory(options)).await.unwrap();
+        let manifest = bed::json(&build.store, &outcome.digest.unwrap()).await;
+        assert_eq!(manifest["layers"].as_array().unwrap().len(), 1);
+    }
+
+    host.docker(&["exec", dind.id(), "rm", "/usr/bin/buildctl"]);
+    let (events, limits) = (EventSink::channel().0, Limits::default());
+    let reach = Reach { env: &host.env, limits: &limits, events: &events };
+    let error = reach.node(&inner).await.unwrap_err();
+    let mut chain = String::new();
+    let mut cause: Option<&dyn std::error::Error> = Some(&error);
+    while let Some(error) = cause {
+        chain.push_str(&format!("{error}: "));
+        cause = error.source();
+    }
+
+    assert!(chain.contains("buildctl"), "{chain}");
+    dind.shutdown().await.unwrap();
 }

@@ -84,7 +84,7 @@ impl ConnectError {
     }
 
     pub(super) fn rpc(method: &'static str, status: &tonic::Status) -> Self {
-        Self::Rpc { method, code: status.code(), message: status.message().to_owned() }
+        Self::Rpc { method, code: status.code(), message: with_causes(status) }
     }
 }
 
@@ -130,6 +130,20 @@ impl Worker {
     pub(super) fn limits(&self) -> &Limits {
         &self.limits
     }
+}
+
+/// A broken connection is a status whose reason is only in its causes: what ssh or a container's runtime said, for one.
+fn with_causes(status: &tonic::Status) -> String {
+    let mut message = status.message().to_owned();
+    let mut cause = std::error::Error::source(status);
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !message.ends_with(&text) {
+            message = format!("{message}: {text}");
+        }
+        cause = error.source();
+    }
+    message
 }
 
 async fn open_channel(transport: Transport) -> Result<Channel, ConnectError> {

@@ -13,8 +13,12 @@ use super::dialers::{Alpn, ExecDialer, SshDialer, TcpDialer, TlsDialer, TlsError
 use super::dind::{Dind, DindError};
 use super::docker::{DaemonInfo, DaemonVersion, DockerApi, DockerError};
 use super::endpoint::{Endpoint, EndpointError, HostEnv, SshTarget, TcpTarget};
+use crate::event::EventKind;
 use crate::event_sink::EventSink;
 use crate::limits::Limits;
+
+/// How a Docker-in-Docker image before Docker 29 gets the better store (`dockerd --feature`, Docker 28).
+const CONTAINERD_HINT: &str = "with Docker 28, arg=--feature=containerd-snapshotter=true in the builder's options makes it send content by digest";
 
 /// A daemon that answered.
 #[derive(Debug)]
@@ -162,6 +166,11 @@ impl Reach<'_> {
         let dind = Dind::start(&outer.api, options, self.limits, self.events).await;
         let dind = dind.map_err(|error| ReachError::Dind(Box::new(error)))?;
         let inner = self.ask(text, Arc::clone(dind.dialer())).await?;
+        if !inner.info.containerd_store {
+            let message =
+                format!("the daemon in {} keeps images in the classic store; {CONTAINERD_HINT}", options.image);
+            self.events.send(EventKind::Notice { message });
+        }
         Ok(Reached { dind: Some(dind), ..docker_node(text, inner) })
     }
 

@@ -1,6 +1,7 @@
 //! What tests on real daemons share: the test bed's addresses.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
 
 use polyarch_builder::event::Event;
 use polyarch_builder::event_sink::EventSink;

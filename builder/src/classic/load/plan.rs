@@ -29,7 +29,7 @@ pub(super) enum Part {
         /// Its path.
         path: String,
         /// Which.
-        descriptor: Descriptor,
+        descriptor: Box<Descriptor>,
     },
 }
 
@@ -129,7 +129,7 @@ pub(super) async fn archive(spec: &LoadSpec, manifest: &Descriptor) -> Result<Ve
         return Err(not_loadable(&manifest.digest, "it is an index in an index"));
     };
     let config = format!("{}.json", image.config.digest.encoded());
-    let mut parts = vec![Part::Blob { path: config.clone(), descriptor: image.config }];
+    let mut parts = vec![Part::Blob { path: config.clone(), descriptor: Box::new(image.config) }];
     let mut layers = Vec::new();
     let mut seen = BTreeSet::new();
     for layer in image.layers {
@@ -137,7 +137,7 @@ pub(super) async fn archive(spec: &LoadSpec, manifest: &Descriptor) -> Result<Ve
         layers.push(path.clone());
         if seen.insert(layer.digest.clone()) {
             present(spec, layer.clone()).await?;
-            parts.push(Part::Blob { path, descriptor: layer });
+            parts.push(Part::Blob { path, descriptor: Box::new(layer) });
         }
     }
     let tags: Vec<String> = spec.references.iter().map(|reference| reference.or_latest().to_string()).collect();
@@ -166,7 +166,8 @@ async fn present(spec: &LoadSpec, descriptor: Descriptor) -> Result<Part, Classi
 
 fn blob(descriptor: Descriptor) -> Part {
     let digest = &descriptor.digest;
-    Part::Blob { path: format!("blobs/{}/{}", digest.algorithm().as_str(), digest.encoded()), descriptor }
+    let path = format!("blobs/{}/{}", digest.algorithm().as_str(), digest.encoded());
+    Part::Blob { path, descriptor: Box::new(descriptor) }
 }
 
 fn text(path: &str, value: &serde_json::Value) -> Part {

@@ -40,7 +40,7 @@ async fn file(part: Part, store: Arc<dyn BlobStore>, events: EventSink) -> io::R
             let reader = store.open(&descriptor.digest, 0).await.map_err(io::Error::other)?;
             let reader = VerifyingReader::new(reader, Expect::of(&descriptor)).map_err(io::Error::other)?;
             let chunks = ReaderStream::with_capacity(reader, CHUNK);
-            let mut progress = Progress::new(descriptor, events);
+            let mut progress = Progress::new(*descriptor, events);
             let counted = chunks.inspect_ok(move |chunk| progress.add(chunk.len() as u64));
             Ok(stream::iter([Ok(head)]).chain(counted).chain(stream::once(future::ready(Ok(tail)))).boxed())
         }

@@ -29,14 +29,41 @@ pub(super) struct Demux<S> {
     inner: S,
     state: State,
     complaint: Vec<u8>,
-    delivered: bool,
+    output: Output,
     what: String,
 }
 
+/// What is known about the process's output. A runtime that cannot start the process says so on standard output, where
+/// the protocol should be; its first byte tells them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Output {
+    /// Nothing came; the protocol would begin with this byte.
+    Awaited(u8),
+    /// The protocol.
+    Protocol,
+    /// Something else: all of it is a complaint.
+    Complaint,
+}
+
 impl<S> Demux<S> {
-    /// Wraps a hijacked connection; `what` begins the error of a process that only complained.
-    pub(super) fn new(inner: S, what: String) -> Self {
-        Self { inner, state: State::Header([0; 8], 0), complaint: Vec::new(), delivered: false, what }
+    /// Wraps a hijacked connection to a process whose output begins with `first`; `what` begins the error of one that
+    /// only complains.
+    pub(super) fn new(inner: S, first: u8, what: String) -> Self {
+        Self { inner, state: State::Header([0; 8], 0), complaint: Vec::new(), output: Output::Awaited(first), what }
+    }
+
+    fn expects(&mut self, first: u8) -> bool {
+        if let Output::Awaited(want) = self.output {
+            self.output = if first == want { Output::Protocol } else { Output::Complaint };
+        }
+        self.output == Output::Protocol
+    }
+
+    fn frame(&self, header: [u8; 8]) -> io::Result<State> {
+        match frame(header)? {
+            State::Stdout(length) if self.output == Output::Complaint => Ok(State::Stderr(length)),
+            state => Ok(state),
+        }
     }
 
     fn keep(&mut self, bytes: &[u8]) {
@@ -50,7 +77,7 @@ impl<S> Demux<S> {
         let said = String::from_utf8_lossy(&self.complaint);
         match said.trim() {
             "" => Ok(()),
-            _ if self.delivered => Ok(()),
+            _ if self.output == Output::Protocol => Ok(()),
             said => Err(io::Error::new(io::ErrorKind::ConnectionAborted, format!("{}: {said}", self.what))),
         }
     }
@@ -69,7 +96,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Demux<S> {
         let this = self.get_mut();
         loop {
             match this.state {
-                State::Header(header, 8) => this.state = frame(header)?,
+                State::Header(header, 8) => this.state = this.frame(header)?,
                 State::Header(mut header, have) => {
                     let read = ready!(this.poll_some(cx, &mut header[have..]))?;
                     if read == 0 {
@@ -91,10 +118,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Demux<S> {
                     if read == 0 {
                         return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
                     }
-                    buf.advance(read);
-                    this.delivered = true;
-                    this.state = State::Stdout(left - read as u32);
-                    return Poll::Ready(Ok(()));
+                    let left = left - read as u32;
+                    let bytes = &buf.initialize_unfilled()[..read];
+                    if this.expects(bytes[0]) {
+                        buf.advance(read);
+                        this.state = State::Stdout(left);
+                        return Poll::Ready(Ok(()));
+                    }
+                    this.keep(bytes);
+                    this.state = State::Stderr(left);
                 }
                 State::Stderr(left) => {
                     let mut chunk = [0; 512];
@@ -149,14 +181,14 @@ mod tests {
         frame
     }
 
-    fn read_all(wire: Vec<Vec<u8>>) -> io::Result<Vec<u8>> {
+    fn read_all(first: u8, wire: Vec<Vec<u8>>) -> io::Result<Vec<u8>> {
         let mut builder = tokio_util::io::StreamReader::new(futures::stream::iter(
             wire.into_iter().filter(|part| !part.is_empty()).map(|part| Ok::<_, io::Error>(bytes::Bytes::from(part))),
         ));
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let mut got = Vec::new();
-            Demux::new(&mut builder, "exec".into()).read_to_end(&mut got).await?;
+            Demux::new(&mut builder, first, "exec".into()).read_to_end(&mut got).await?;
             Ok(got)
         })
     }
@@ -171,7 +203,7 @@ mod tests {
             let want: Vec<u8> =
                 frames.iter().filter(|(stream, _)| *stream < 2).flat_map(|(_, bytes)| bytes.clone()).collect();
             if !want.is_empty() {
-                let got = read_all(wire.chunks(cut).map(<[u8]>::to_vec).collect()).unwrap();
+                let got = read_all(want[0], wire.chunks(cut).map(<[u8]>::to_vec).collect()).unwrap();
                 prop_assert_eq!(got, want);
             }
         }
@@ -179,17 +211,25 @@ mod tests {
 
     #[test]
     fn turns_a_complaint_into_an_error() {
-        let error = read_all(vec![framed(2, b"sh: buildctl: not found\n")]).unwrap_err();
+        let error = read_all(b'x', vec![framed(2, b"sh: buildctl: not found\n")]).unwrap_err();
         assert_eq!(error.to_string(), "exec: sh: buildctl: not found");
-        assert_eq!(read_all(vec![framed(2, b"warning"), framed(1, b"x")]).unwrap(), b"x");
+        assert_eq!(read_all(b'x', vec![framed(2, b"warning"), framed(1, b"x")]).unwrap(), b"x");
+    }
+
+    #[test]
+    fn takes_output_that_is_not_the_protocol_for_a_complaint() {
+        let wire =
+            vec![framed(1, b"OCI runtime exec failed: "), framed(2, b"no buildctl"), framed(1, b" in $PATH\r\n")];
+        let error = read_all(0, wire).unwrap_err();
+        assert_eq!(error.to_string(), "exec: OCI runtime exec failed: no buildctl in $PATH");
     }
 
     #[test]
     fn refuses_garbage_and_cut_frames() {
-        assert_eq!(read_all(vec![b"HTTP/1.1 200".to_vec()]).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(read_all(b'h', vec![b"HTTP/1.1 200".to_vec()]).unwrap_err().kind(), io::ErrorKind::InvalidData);
         let mut cut = framed(1, b"hello");
         cut.pop();
-        assert_eq!(read_all(vec![cut]).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
-        assert_eq!(read_all(vec![vec![1, 0, 0]]).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(read_all(b'h', vec![cut]).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(read_all(b'h', vec![vec![1, 0, 0]]).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     }
 }
