@@ -3,6 +3,8 @@
 //! Never: reads the environment, checks that files exist, or knows what an option leads to;
 //! [`crate::settings`] does.
 
+#![allow(rustdoc::broken_intra_doc_links, reason = "the brackets of help texts mean `optional`")]
+
 pub mod build;
 pub mod inspect;
 pub mod push;

@@ -13,7 +13,7 @@ use crate::args::PushArgs;
 use crate::diagnostics::Diagnostic;
 use crate::exit_code::ExitCode;
 use crate::report::{self, BuildReport, Mode, summary};
-use crate::settings::{GlobalSettings, SettingsError, Surroundings, build, registries, tag};
+use crate::settings::{GlobalSettings, SettingsError, Surroundings, progress, registries, tag};
 
 /// Runs `polyarch push`.
 ///
@@ -26,7 +26,7 @@ pub async fn run(
     around: &Surroundings,
 ) -> Result<ExitCode, Diagnostic> {
     let config = registries::resolve(&args.registries, around)?;
-    let mode = build::progress(args.progress, false, around)?;
+    let mode = progress::resolve(args.progress, false, around)?;
     let store = LayoutStore::open(&global.store).await?;
     // Nobody may collect what is being published.
     let _lease = store.lease().await?;

@@ -7,6 +7,8 @@ use indexmap::IndexMap;
 use polyarch_builder::event::{Direction, Event, EventKind, Outcome, VertexId};
 use polyarch_registry::oci::{Descriptor, Digest, Platform};
 
+use crate::text::escape;
+
 /// The state of a run.
 #[derive(Debug, Default)]
 pub struct Model {
@@ -188,6 +190,12 @@ impl Model {
     pub fn ended(&self) -> usize {
         self.platforms.values().filter(|state| matches!(state.phase, Phase::Ended { .. })).count()
     }
+}
+
+/// Returns a line of the plan: where a platform is built, and how. Escaped.
+pub fn place(node: &str, version: &str, how: &str) -> String {
+    let how = if how.is_empty() { String::new() } else { format!(": {}", escape(how)) };
+    format!("on {} ({}){how}", escape(node), escape(version))
 }
 
 fn apply_to_platform(state: &mut PlatformState, at: Duration, kind: &EventKind) {

@@ -38,11 +38,12 @@ pub struct Plain {
 }
 
 /// What is known of a step.
+#[derive(Default)]
 struct Spoken {
-    number: usize,
+    /// Number within its platform, in the order of first words; `None` until then.
+    number: Option<usize>,
     name: String,
     started: Duration,
-    introduced: bool,
 }
 
 impl Plain {
@@ -63,12 +64,7 @@ impl Plain {
     }
 
     fn step(&mut self, key: &Key) -> &mut Spoken {
-        let counts = &mut self.counts;
-        self.steps.entry(key.clone()).or_insert_with(|| {
-            let count = counts.entry(key.0.clone()).or_default();
-            *count += 1;
-            Spoken { number: *count, name: String::new(), started: Duration::ZERO, introduced: false }
-        })
+        self.steps.entry(key.clone()).or_default()
     }
 
     /// Lines of a step: at once if it is its turn, else later.
@@ -121,9 +117,13 @@ impl Plain {
 
     /// Prefixes lines, and puts the step's name before its first ones.
     fn introduced(&mut self, key: &Key, lines: Vec<String>) -> Vec<String> {
-        let step = self.step(key);
-        let (number, first) = (step.number, !std::mem::replace(&mut step.introduced, true));
-        let name = first.then(|| escape(&step.name).replace('\n', " "));
+        let step = self.steps.entry(key.clone()).or_default();
+        let name = step.number.is_none().then(|| escape(&step.name).replace('\n', " "));
+        let number = *step.number.get_or_insert_with(|| {
+            let count = self.counts.entry(key.0.clone()).or_default();
+            *count += 1;
+            *count
+        });
         let prefix = format!("{}#{number}", self.prefix(key.0.as_ref()));
         name.into_iter().chain(lines).map(|line| format!("{prefix} {line}").trim_end().to_owned()).collect()
     }
@@ -234,7 +234,7 @@ impl Plain {
 fn general(kind: &EventKind, look: Look) -> Option<String> {
     let style = look.style;
     Some(match kind {
-        EventKind::NodeChosen { node, version, .. } => format!("on {} ({})", escape(node), escape(version)),
+        EventKind::NodeChosen { node, version, how, .. } => super::model::place(node, version, how),
         EventKind::PlatformFinished { outcome, elapsed } => {
             let time = duration(*elapsed);
             match outcome {

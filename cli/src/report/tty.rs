@@ -7,7 +7,7 @@ use std::time::Duration;
 use polyarch_builder::event::{Direction, Event, EventKind, Outcome};
 use polyarch_registry::oci::Platform;
 
-use super::model::{Model, Phase, PlatformState, StepState};
+use super::model::{Model, Phase, PlatformState, StepState, place};
 use super::{Display, Look};
 use crate::text::{bytes, cell, duration, escape, fit};
 
@@ -74,9 +74,13 @@ impl Tty {
     }
 
     /// Lines that stay on the screen.
-    fn lasting(&mut self, kind: &EventKind) -> Option<String> {
+    fn lasting(&mut self, event: &Event) -> Option<String> {
         let style = self.look.style;
-        let line = match kind {
+        let line = match &event.kind {
+            EventKind::NodeChosen { node, version, how, .. } => {
+                let platform = event.platform.as_ref().map(ToString::to_string).unwrap_or_default();
+                style.dim(format!("{} {}", escape(&platform), place(node, version, how)))
+            }
             EventKind::Warning { message, line, .. } => {
                 let place = line.map(|line| format!(" (line {line})")).unwrap_or_default();
                 format!("{} {}{place}", style.warning("warning:"), escape(message))
@@ -88,7 +92,7 @@ impl Tty {
             }
             _ => return None,
         };
-        let once = matches!(kind, EventKind::Warning { .. });
+        let once = matches!(event.kind, EventKind::Warning { .. });
         (!once || self.warned.insert(line.clone())).then_some(line)
     }
 }
@@ -96,7 +100,7 @@ impl Tty {
 impl Display for Tty {
     fn event(&mut self, event: &Event) -> io::Result<()> {
         self.model.apply(event);
-        if let Some(line) = self.lasting(&event.kind) {
+        if let Some(line) = self.lasting(event) {
             return self.paint(&[line]);
         }
         let is_due = self.painted_at.is_none_or(|at| self.model.now.saturating_sub(at) >= FRAME);

@@ -5,24 +5,19 @@ use std::path::PathBuf;
 
 use indexmap::IndexMap;
 use polyarch_builder::node::endpoint::HostEnv;
-use polyarch_builder::request::{
-    AttestationKind, BuildRequest, Compression, CompressionKind, ContextSource, Format, Network, NoCache, SecretSource,
-    SshSource,
-};
+use polyarch_builder::request::{BuildRequest, ContextSource, NoCache, SecretSource, SshSource};
 use polyarch_registry::client;
 use polyarch_registry::oci::Reference;
 
 use super::annotation::{self, Annotations};
-use super::attest::{self, Attestations};
 use super::context::{self, Inputs};
 use super::export::ImageAttrs;
 use super::output::{self, Output, Outputs, Shorthands};
 use super::{
-    Env, SettingsError, Spool, Surroundings, ValueError, cache, env_vars, host, host_env, pair, platform, registries,
-    secret, size, ssh, tag, ulimit,
+    Env, SettingsError, Spool, Surroundings, ValueError, cache, env_vars, host, host_env, image, network, pair,
+    platform, progress, registries, secret, size, ssh, tag, ulimit,
 };
-use crate::args::build::{BuildArgs, BuilderArgs, CacheArgs, ResultArgs, SandboxArgs, SourceArgs};
-use crate::args::values;
+use crate::args::build::{BuildArgs, BuilderArgs, CacheArgs, SandboxArgs, SourceArgs};
 use crate::report::Mode;
 
 pub use crate::args::values::{Call, Feature, Transfer};
@@ -81,7 +76,7 @@ pub fn resolve(args: &BuildArgs, around: &mut Surroundings) -> Result<BuildSetti
     let outputs = output::resolve(&args.result.output, shorthands, around)?;
     let tags = tags(&args.result.tag, &outputs)?;
     let builders = builders(&args.builder, &around.env);
-    let progress = progress(args.report.progress, args.report.quiet, around)?;
+    let progress = progress::resolve(args.report.progress, args.report.quiet, around)?;
     let registries = registries::resolve(&args.registries, around)?;
     // Standard input is read last: a slip elsewhere should not cost an upload.
     let request = request(args, &outputs.image, &annotations, around)?;
@@ -106,17 +101,17 @@ pub fn resolve(args: &BuildArgs, around: &mut Surroundings) -> Result<BuildSetti
 
 fn request(
     args: &BuildArgs,
-    image: &ImageAttrs,
+    image_attrs: &ImageAttrs,
     annotations: &Annotations,
     around: &mut Surroundings,
 ) -> Result<BuildRequest, SettingsError> {
     let env = &around.env;
-    let (network, allow) = network(&args.sandbox)?;
+    let (network, allow) = network::resolve(&args.sandbox)?;
     let platforms = platforms(&args.source, env)?;
     let build_contexts = build_contexts(&args.source, around)?;
     let secrets = secrets(&args.sandbox, around)?;
     let ssh = ssh_sources(&args.sandbox, around)?;
-    let attestations = attestations(&args.result)?;
+    let attestations = image::attestations(&args.result)?;
     let sandbox = &args.sandbox;
     let request = BuildRequest {
         platforms,
@@ -136,8 +131,8 @@ fn request(
         shm_size: sandbox.shm_size.as_deref().map(size::parse).transpose().map_err(|error| error.of("--shm-size"))?,
         ulimits: each(&sandbox.ulimit, "--ulimit", ulimit::parse)?,
         allow,
-        compression: compression(&args.result, image)?,
-        format: format(&args.result, image)?,
+        compression: image::compression(&args.result, image_attrs)?,
+        format: image::format(&args.result, image_attrs)?,
         manifest_annotations: annotations.manifest.clone(),
         // Placeholders: the two inputs are resolved last, for they may read standard input.
         context: ContextSource::Verbatim(String::new()),
@@ -206,85 +201,6 @@ fn no_cache(args: &CacheArgs) -> Result<NoCache, SettingsError> {
     }
 }
 
-/// The network mode, and the entitlements: buildx grants `network.host` to whoever asks for the mode.
-fn network(args: &SandboxArgs) -> Result<(Network, Vec<String>), SettingsError> {
-    const MODES: [&str; 3] = ["default", "none", "host"];
-    const ENTITLEMENTS: [&str; 3] = ["network.host", "security.insecure", "device"];
-    let mode = match args.network.as_str() {
-        "" | "default" | "sandbox" => Network::Default,
-        "none" => Network::None,
-        "host" => Network::Host,
-        other => {
-            let error = ValueError::new(other, format!("`{other}` is not a network mode of a build"));
-            return Err(error.near(other, &MODES).of("--network"));
-        }
-    };
-    let mut allow = each(&args.allow, "--allow", |value| {
-        let name = value.split('=').next().unwrap_or_default();
-        match ENTITLEMENTS.contains(&name) {
-            true => Ok(value.to_owned()),
-            false => Err(ValueError::new(value, format!("`{name}` is not an entitlement")).near(name, &ENTITLEMENTS)),
-        }
-    })?;
-    if mode == Network::Host && !allow.iter().any(|name| name == ENTITLEMENTS[0]) {
-        allow.push(ENTITLEMENTS[0].to_owned());
-    }
-    Ok((mode, allow))
-}
-
-fn attestations(args: &ResultArgs) -> Result<Attestations, SettingsError> {
-    let mut all = Attestations::new();
-    for value in &args.attest {
-        attest::attest(value, &mut all).map_err(|error| error.of("--attest"))?;
-    }
-    if let Some(value) = &args.provenance {
-        attest::short(AttestationKind::Provenance, value, &mut all).map_err(|error| error.of("--provenance"))?;
-    }
-    if let Some(value) = &args.sbom {
-        attest::short(AttestationKind::Sbom, value, &mut all).map_err(|error| error.of("--sbom"))?;
-    }
-    Ok(all)
-}
-
-fn compression(args: &ResultArgs, image: &ImageAttrs) -> Result<Compression, SettingsError> {
-    let kind = args.compression.map(|kind| match kind {
-        values::Compression::Gzip => CompressionKind::Gzip,
-        values::Compression::Zstd => CompressionKind::Zstd,
-        values::Compression::Uncompressed => CompressionKind::Uncompressed,
-        values::Compression::Estargz => CompressionKind::Estargz,
-    });
-    let kind = kind.or(image.compression);
-    let level = args.compression_level.or(image.level);
-    let force = args.force_compression || image.force.unwrap_or(false);
-    // BuildKit `util/compression`: gzip levels as in zlib, zstd levels as in the reference implementation.
-    let range = match kind {
-        Some(CompressionKind::Zstd) => 0..=22,
-        Some(CompressionKind::Uncompressed) => 0..=0,
-        _ => 0..=9,
-    };
-    match level {
-        Some(level) if !range.contains(&level) => {
-            let reason = format!("the level is not within {} to {}", range.start(), range.end());
-            Err(ValueError::new(&level.to_string(), reason).of("--compression-level"))
-        }
-        _ => Ok(Compression { kind, level, force }),
-    }
-}
-
-/// `--format`, or `oci-mediatypes=` of an output; eStargz and zstd exist as OCI media types only.
-fn format(args: &ResultArgs, image: &ImageAttrs) -> Result<Format, SettingsError> {
-    let named = args.format.map(|format| match format {
-        values::Format::Oci => Format::Oci,
-        values::Format::Docker => Format::Docker,
-    });
-    match (named, image.format) {
-        (Some(named), Some(other)) if named != other => {
-            Err(SettingsError::conflict("--format and an output's oci-mediatypes= contradict each other"))
-        }
-        (named, other) => Ok(named.or(other).unwrap_or_default()),
-    }
-}
-
 /// Tags of `-t` and of outputs' `name=`; publishing needs at least one.
 fn tags(values: &[String], outputs: &Outputs) -> Result<Vec<Reference>, SettingsError> {
     let mut tags = tag::parse_list(values).map_err(|error| error.of("--tag"))?;
@@ -309,36 +225,4 @@ fn builders(args: &BuilderArgs, env: &Env) -> Vec<String> {
     }
     let named = env.get(&env_vars::POLYARCH_BUILDER).unwrap_or("docker");
     named.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
-}
-
-/// Resolves `--progress` and `--quiet`: the option, else the environment, else what stderr is.
-///
-/// # Errors
-/// An unknown mode in the environment.
-pub fn progress(named: Option<values::Progress>, quiet: bool, around: &Surroundings) -> Result<Mode, SettingsError> {
-    let asked = match named {
-        _ if quiet => values::Progress::Quiet,
-        Some(mode) => mode,
-        None => progress_from_env(&around.env)?.unwrap_or(values::Progress::Auto),
-    };
-    let redraws = around.terminals.stderr && !around.env.is_on(&env_vars::CI);
-    Ok(match asked {
-        values::Progress::Auto if redraws => Mode::Tty,
-        // Asked for, but there is nothing to redraw on otherwise.
-        values::Progress::Tty if around.terminals.stderr => Mode::Tty,
-        values::Progress::Auto | values::Progress::Tty | values::Progress::Plain => Mode::Plain,
-        values::Progress::Json => Mode::Json,
-        values::Progress::Quiet => Mode::Quiet,
-    })
-}
-
-fn progress_from_env(env: &Env) -> Result<Option<values::Progress>, SettingsError> {
-    use clap::ValueEnum as _;
-    let vars = [env_vars::POLYARCH_PROGRESS, env_vars::BUILDKIT_PROGRESS];
-    let Some((var, text)) = vars.iter().find_map(|var| Some((var, env.get(var)?))) else { return Ok(None) };
-    let parsed = values::Progress::from_str(text, true);
-    parsed.map(Some).map_err(|_| {
-        let known = ["auto", "tty", "plain", "json", "quiet"];
-        ValueError::new(text, format!("`{text}` is not a progress mode")).near(text, &known).of(var.name)
-    })
 }
