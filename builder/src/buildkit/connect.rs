@@ -127,6 +127,10 @@ impl Worker {
         ControlClient::new(self.channel.clone()).max_decoding_message_size(limit).max_encoding_message_size(limit)
     }
 
+    pub(super) fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
     pub(super) fn limits(&self) -> &Limits {
         &self.limits
     }

@@ -4,6 +4,7 @@
 //! never lets a wire type out of this module.
 
 pub mod attrs;
+pub mod call;
 pub mod connect;
 pub mod error;
 pub mod export;
@@ -14,6 +15,7 @@ pub mod solve;
 pub mod status;
 mod upgrade;
 
+pub use call::{CallAnswer, CallSpec};
 pub use connect::{ConnectError, Worker, WorkerInfo};
 pub use error::SolveError;
 pub use export::Export;

@@ -22,7 +22,7 @@ use crate::event_sink::EventSink;
 use crate::request::CacheSpec;
 
 /// BuildKit's built-in Dockerfile frontend; a `# syntax=` line makes it hand over to an image.
-const FRONTEND: &str = "dockerfile.v0";
+pub(super) const FRONTEND: &str = "dockerfile.v0";
 /// Time the status stream gets to end after the solve; it normally ends at once.
 const STATUS_TAIL: Duration = Duration::from_secs(5);
 /// Time a solve gets to report its own error after its session ended.
@@ -78,9 +78,7 @@ impl Worker {
         let reference = spec.reference.clone();
         let request = request(spec, session.id());
         let answer = self.solve_with_status(session, request, &reference, |message| {
-            for kind in mapper.apply(message) {
-                events.send(kind);
-            }
+            mapper.apply(message).into_iter().for_each(|kind| events.send(kind));
             !mapper.is_empty()
         });
         let answer = answer.await;
@@ -96,7 +94,7 @@ impl Worker {
     }
 
     /// Runs Solve and Status side by side. `told` gets every status message and says whether any vertex was seen.
-    async fn solve_with_status(
+    pub(super) async fn solve_with_status(
         &self,
         session: &Session,
         request: proto::SolveRequest,

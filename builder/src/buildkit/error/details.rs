@@ -42,6 +42,7 @@ struct Details {
     sources: Vec<SourceExcerpt>,
     exit_code: Option<u32>,
     frontend: bool,
+    unsupported: bool,
 }
 
 pub(super) fn classify(status: &Status) -> SolveError {
@@ -59,6 +60,7 @@ pub(super) fn classify(status: &Status) -> SolveError {
         (Code::Cancelled, _) => SolveError::Cancelled,
         (Code::Unavailable, _) => SolveError::ConnectionLost { message: failure.message },
         (Code::Unimplemented, _) => SolveError::Unsupported(failure),
+        _ if details.unsupported => SolveError::Unsupported(failure),
         _ if details.frontend => SolveError::Definition(failure),
         _ if located => SolveError::Step(failure),
         _ => SolveError::Daemon(failure),
@@ -86,6 +88,8 @@ impl Details {
                 self.exit_code = parse::<ExitMessage>(json).map(|exit| exit.code).or(self.exit_code);
             }
             "errdefs.Frontend+json" => self.frontend = true,
+            // A question the frontend does not know, or a capability it does not have.
+            "errdefs.Subrequest+json" | "errdefs.FrontendCap+json" => self.unsupported = true,
             _ => {}
         }
     }

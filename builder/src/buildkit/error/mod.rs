@@ -33,7 +33,7 @@ pub enum SolveError {
     /// cannot be resolved.
     #[error("{}", .0.message)]
     Definition(Box<Failure>),
-    /// The daemon does not know a method.
+    /// The daemon does not know a method, or its frontend a question.
     #[error("the daemon cannot do this: {}", .0.message)]
     Unsupported(Box<Failure>),
     /// Any other error of the daemon.

@@ -49,6 +49,12 @@ fn the_frontend_s_errors_are_the_definition_s() {
 }
 
 #[test]
+fn an_unknown_question_is_not_the_dockerfile_s_fault() {
+    let error = classify(&status(Code::Unknown, &[FRONTEND, ("errdefs.Subrequest", r#"{"name":"frontend.x"}"#)]));
+    assert!(matches!(error, SolveError::Unsupported(_)), "{error:?}");
+}
+
+#[test]
 fn codes_decide_where_there_are_no_details() {
     let kind = |code| classify(&Status::new(code, "boom"));
     assert!(matches!(kind(Code::Unknown), SolveError::Daemon(_)));
