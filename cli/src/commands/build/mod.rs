@@ -1,6 +1,6 @@
 //! `polyarch build`: settings, the run with its display beside it, then the reports.
 //!
-//! Owns: what the user is told and the exit code. Never: how a build runs; [`execute`] calls the builder.
+//! Owns: what the user is told and the exit code. Never: how a build runs; `execute` calls the builder.
 
 mod auth;
 mod early;
