@@ -7,6 +7,7 @@ use std::fs;
 
 use polyarch_builder::dockerfile::{self, Dockerfile};
 use polyarch_builder::event::EventKind;
+use polyarch_builder::node::facts::ImageStore;
 use polyarch_builder::node::probe::Node;
 use polyarch_builder::plan::{Mode, NodeFacts, Plan, PlanInput, PlatformPlan, is_docker_frontend, plan as make_plan};
 use polyarch_builder::request::DockerfileSource;
@@ -56,9 +57,18 @@ pub(super) fn plan(means: &Means<'_>, nodes: &[Node], platforms: &[Platform]) ->
         let node = &nodes[place.node];
         let events = means.events.for_platform(&place.platform);
         let (builder, version) = (node.builder.clone(), node.facts.version.clone());
-        events.send(EventKind::NodeChosen { node: node.name.clone(), builder, version, how: place.how.clone() });
+        let how = format!("{}; {}", place.how, exporter(node));
+        events.send(EventKind::NodeChosen { node: node.name.clone(), builder, version, how });
     }
     Ok(places)
+}
+
+/// How the image leaves the node.
+fn exporter(node: &Node) -> &'static str {
+    match node.facts.store {
+        ImageStore::Containerd | ImageStore::Buildkitd => "exported by digest",
+        ImageStore::Classic => "exported from the image store, compressed here",
+    }
 }
 
 /// The Dockerfile, if it is here and in a language we know.
