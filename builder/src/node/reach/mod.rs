@@ -3,19 +3,25 @@
 //! Owns: the order in which places are tried, and the account of what was found at each. Never: lists workers or
 //! decides what is built where.
 
+mod error;
+#[cfg(test)]
+mod tests;
+
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::context::{self, ContextError};
+use super::context;
 use super::dial::{Dialer, Transport};
-use super::dialers::{Alpn, ExecDialer, SshDialer, TcpDialer, TlsDialer, TlsError, UnixDialer};
-use super::dind::{Dind, DindError};
-use super::docker::{DaemonInfo, DaemonVersion, DockerApi, DockerError};
+use super::dialers::{Alpn, ExecDialer, SshDialer, TcpDialer, TlsDialer, UnixDialer};
+use super::dind::Dind;
+use super::docker::{DaemonInfo, DaemonVersion, DockerApi};
 use super::endpoint::{Endpoint, EndpointError, HostEnv, SshTarget, TcpTarget};
 use crate::event::EventKind;
 use crate::event_sink::EventSink;
 use crate::limits::Limits;
+
+pub use error::{ReachError, Tried};
 
 /// How a Docker-in-Docker image before Docker 29 gets the better store (`dockerd --feature`, Docker 28).
 const CONTAINERD_HINT: &str = "with Docker 28, arg=--feature=containerd-snapshotter=true in the builder's options makes it send content by digest";
@@ -44,87 +50,6 @@ pub struct Docker {
     pub version: DaemonVersion,
     /// Its configuration.
     pub info: DaemonInfo,
-}
-
-/// Why no daemon answered.
-#[derive(Debug, thiserror::Error)]
-pub enum ReachError {
-    /// The address is none.
-    #[error(transparent)]
-    Endpoint(#[from] EndpointError),
-    /// The Docker context cannot be used.
-    #[error(transparent)]
-    Context(#[from] ContextError),
-    /// The certificates cannot be used.
-    #[error("could not prepare TLS for {builder}")]
-    Tls {
-        /// The builder.
-        builder: String,
-        /// Cause.
-        #[source]
-        source: TlsError,
-    },
-    /// No usual place has a Docker daemon.
-    #[error("no Docker daemon found; looked at {}", list(.0))]
-    NotFound(Vec<Tried>),
-    /// The daemon does not answer.
-    #[error("builder {builder} does not answer")]
-    Docker {
-        /// The builder.
-        builder: String,
-        /// Cause.
-        #[source]
-        source: DockerError,
-    },
-    /// Podman has no BuildKit.
-    #[error("builder {builder} is Podman {version}: there is no BuildKit behind its Docker API")]
-    Podman {
-        /// The builder.
-        builder: String,
-        /// Podman's version.
-        version: String,
-    },
-    /// The Docker-in-Docker container could not be brought up.
-    #[error("could not start Docker-in-Docker")]
-    Dind(#[source] Box<DindError>),
-}
-
-impl ReachError {
-    /// What a user can do about it, where one thing helps most.
-    pub fn advice(&self) -> Option<&'static str> {
-        match self {
-            Self::NotFound(tried) if tried.iter().any(|t| t.kind == io::ErrorKind::PermissionDenied) => {
-                Some("a socket is there but may not be used: join its group (usually `docker`) or run as root")
-            }
-            Self::NotFound(_) => Some("start Docker, or name a builder with --builder or DOCKER_HOST"),
-            Self::Podman { .. } => {
-                Some("use a Docker daemon, or a buildkitd through --builder docker-container://NAME")
-            }
-            Self::Context(ContextError::Missing { .. }) => Some("`docker context ls` lists the contexts there are"),
-            _ => None,
-        }
-    }
-
-    /// Whether the same attempt may succeed later.
-    pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Docker { source, .. } if source.is_retryable())
-    }
-}
-
-/// One place and what was found there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tried {
-    /// The place, as an address.
-    pub place: String,
-    /// What was found, such as `no such socket`.
-    pub found: String,
-    /// The kind of the failure.
-    pub kind: io::ErrorKind,
-}
-
-fn list(tried: &[Tried]) -> String {
-    let rows: Vec<String> = tried.iter().map(|t| format!("{} ({})", t.place, t.found)).collect();
-    if rows.is_empty() { "no place: neither HOME nor XDG_RUNTIME_DIR is set".to_owned() } else { rows.join(", ") }
 }
 
 /// What all attempts share.
@@ -315,72 +240,4 @@ impl Reached {
 /// The builder without its query: enough to tell nodes apart in a table.
 fn short_name(text: &str) -> String {
     text.split('?').next().unwrap_or(text).trim_end_matches("://").to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn machine(dir: &tempfile::TempDir) -> HostEnv {
-        HostEnv {
-            docker_config: Some(dir.path().join("config")),
-            home: Some(dir.path().join("home")),
-            xdg_runtime_dir: Some(dir.path().join("run")),
-            ..HostEnv::default()
-        }
-    }
-
-    async fn reach(env: &HostEnv, builder: &str) -> Result<Reached, ReachError> {
-        let (events, _kept) = EventSink::channel();
-        let limits = Limits::default();
-        Reach { env, limits: &limits, events: &events }.builder(builder).await
-    }
-
-    #[test]
-    fn lists_the_usual_sockets_in_order() {
-        let dir = tempfile::tempdir().unwrap();
-        let paths = usual_sockets(&machine(&dir));
-        let tails: Vec<_> = paths.iter().map(|path| path.strip_prefix(dir.path()).unwrap_or(path)).collect();
-        let want = [
-            "/var/run/docker.sock",
-            "run/docker.sock",
-            "home/.docker/run/docker.sock",
-            "home/.docker/desktop/docker.sock",
-        ];
-        assert_eq!(tails, want.map(std::path::Path::new));
-    }
-
-    #[test]
-    fn tells_every_place_and_what_was_found() {
-        let tried = |place: &str, found: &str, kind| Tried { place: place.into(), found: found.into(), kind };
-        let error = ReachError::NotFound(vec![
-            tried("unix:///a", "no such socket", io::ErrorKind::NotFound),
-            tried("unix:///b", "permission denied", io::ErrorKind::PermissionDenied),
-        ]);
-        let want = "no Docker daemon found; looked at unix:///a (no such socket), unix:///b (permission denied)";
-        assert_eq!(error.to_string(), want);
-        assert!(error.advice().unwrap().contains("join its group"));
-    }
-
-    #[tokio::test]
-    async fn names_docker_host_when_nothing_answers_there() {
-        let dir = tempfile::tempdir().unwrap();
-        let env = HostEnv { docker_host: Some("unix:///nowhere.sock".into()), ..machine(&dir) };
-        let error = reach(&env, "docker").await.unwrap_err();
-        assert_eq!(error.to_string(), "builder docker (DOCKER_HOST=unix:///nowhere.sock) does not answer");
-        assert!(error.is_retryable());
-    }
-
-    #[tokio::test]
-    async fn names_the_context_that_is_missing() {
-        let dir = tempfile::tempdir().unwrap();
-        let env = HostEnv { docker_context: Some("prod".into()), ..machine(&dir) };
-        for builder in ["docker", "prod", "context://prod"] {
-            let error = reach(&env, builder).await.unwrap_err();
-            assert!(
-                matches!(&error, ReachError::Context(ContextError::Missing { name, .. }) if name == "prod"),
-                "{error}"
-            );
-        }
-    }
 }
