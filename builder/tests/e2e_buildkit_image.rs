@@ -1,6 +1,6 @@
 //! Images of real daemons, into a content store.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a failing helper is a failing test, and skips are told")]
+#![allow(clippy::unwrap_used)]
 
 mod bed;
 

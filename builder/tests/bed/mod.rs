@@ -1,5 +1,4 @@
 //! The test bed's daemons, and one small build on them.
-
 #![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::print_stdout)]
 
 use std::collections::BTreeMap;

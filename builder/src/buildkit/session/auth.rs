@@ -159,3 +159,74 @@ impl Auth for AuthService {
         Ok(Response::new(proto::VerifyTokenAuthorityResponse { signed }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ring::signature::{ED25519, UnparsedPublicKey};
+    use tonic::Code;
+
+    /// Fetches tokens for one host.
+    struct Tokens;
+
+    impl RegistryAuth for Tokens {
+        fn credentials<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Option<Credentials>> {
+            Box::pin(async { Some(Credentials { username: "me".into(), secret: Secret::new("pass") }) })
+        }
+
+        fn fetches_tokens(&self, host: &str) -> bool {
+            host == "registry.example"
+        }
+
+        fn fetch_token<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, String>> {
+            let token = Secret::new(format!("{}:{}", request.service, request.scopes.join(" ")));
+            Box::pin(async { Ok(Token { token, expires_in: 300 }) })
+        }
+    }
+
+    fn salted(host: &str) -> proto::GetTokenAuthorityRequest {
+        proto::GetTokenAuthorityRequest { host: host.into(), salt: b"salt".to_vec() }
+    }
+
+    #[tokio::test]
+    async fn the_authority_s_signature_can_be_checked_with_its_key() {
+        let service = AuthService::new(Arc::new(Tokens));
+        let host = "registry.example";
+        let key = service.get_token_authority(Request::new(salted(host))).await.unwrap().into_inner().public_key;
+        let verify = proto::VerifyTokenAuthorityRequest {
+            host: host.into(),
+            payload: b"payload".to_vec(),
+            salt: b"salt".to_vec(),
+        };
+        let signed = service.verify_token_authority(Request::new(verify)).await.unwrap().into_inner().signed;
+        let (signature, payload) = signed.split_at(64);
+        assert_eq!(payload, b"payload");
+        UnparsedPublicKey::new(&ED25519, key).verify(payload, signature).unwrap();
+    }
+
+    #[tokio::test]
+    async fn hosts_without_tokens_send_the_daemon_to_the_credentials() {
+        let service = AuthService::new(Arc::new(Tokens));
+        let status = service.get_token_authority(Request::new(salted("other.example"))).await.unwrap_err();
+        assert_eq!(status.code(), Code::Unavailable);
+        let request = proto::CredentialsRequest { host: "other.example".into() };
+        let found = service.credentials(Request::new(request)).await.unwrap().into_inner();
+        assert_eq!((found.username.as_str(), found.secret.as_str()), ("me", "pass"));
+    }
+
+    #[tokio::test]
+    async fn tokens_are_fetched_and_nobody_is_anonymous() {
+        let request = proto::FetchTokenRequest {
+            service: "s".into(),
+            scopes: vec!["repository:a:pull".into(), "repository:b:pull".into()],
+            ..proto::FetchTokenRequest::default()
+        };
+        let service = AuthService::new(Arc::new(Tokens));
+        let token = service.fetch_token(Request::new(request.clone())).await.unwrap().into_inner();
+        assert_eq!((token.token.as_str(), token.expires_in), ("s:repository:a:pull repository:b:pull", 300));
+        let none = AuthService::new(Arc::new(NoAuth));
+        let found = none.credentials(Request::new(proto::CredentialsRequest::default())).await.unwrap().into_inner();
+        assert_eq!(found, proto::CredentialsResponse::default());
+        assert_eq!(none.fetch_token(Request::new(request)).await.unwrap_err().code(), Code::Unknown);
+    }
+}
