@@ -97,14 +97,22 @@ fn input(means: &Means<'_>, nodes: &[Node], platforms: &[Platform]) -> PlanInput
         target: request.target.clone(),
         build_args: request.build_args.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
         named_contexts: request.build_contexts.keys().cloned().collect(),
-        nodes: nodes.iter().enumerate().map(|(index, node)| facts(index, node)).collect(),
+        nodes: names(nodes).into_iter().zip(nodes).map(|(name, node)| facts(name, node)).collect(),
     }
 }
 
-/// Nodes are told apart by their position: two builders may have the same name.
-fn facts(index: usize, node: &Node) -> NodeFacts {
+/// The nodes' names; the second node of a name has its position added.
+fn names(nodes: &[Node]) -> Vec<String> {
+    let name = |(position, node): (usize, &Node)| match nodes[..position].iter().any(|other| other.name == node.name) {
+        true => format!("{} ({})", node.name, position + 1),
+        false => node.name.clone(),
+    };
+    nodes.iter().enumerate().map(name).collect()
+}
+
+fn facts(name: String, node: &Node) -> NodeFacts {
     NodeFacts {
-        name: index.to_string(),
+        name,
         native: node.facts.native.clone(),
         emulated: node.facts.emulated.clone(),
         build_platform: node.facts.native.first().cloned().unwrap_or_else(|| Platform::new("linux", "unknown", None)),
@@ -112,8 +120,9 @@ fn facts(index: usize, node: &Node) -> NodeFacts {
 }
 
 fn by_plan(plan: &Plan, nodes: &[Node]) -> Vec<Place> {
+    let names = names(nodes);
     let place = |one: &PlatformPlan| {
-        let node = one.node.parse().ok().filter(|index| *index < nodes.len()).unwrap_or(0);
+        let node = names.iter().position(|name| *name == one.node).unwrap_or(0);
         Place { platform: one.platform.clone(), node, how: words(one) }
     };
     plan.platforms.iter().map(place).collect()
