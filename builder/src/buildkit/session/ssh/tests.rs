@@ -68,16 +68,34 @@ fn keygen(path: &Path, passphrase: &str) {
 }
 
 #[tokio::test]
-async fn key_files_are_offered_by_an_agent_that_ends_with_the_session() {
+async fn key_files_are_offered_by_an_agent() {
     let dir = tempfile::tempdir().unwrap();
     let key = dir.path().join("key");
     keygen(&key, "");
     let (mut client, server) = client([("k".to_owned(), SshSource::Keys(vec![key]))].into()).await;
-    // SSH2_AGENTC_REQUEST_IDENTITIES (draft-ietf-sshm-ssh-agent, section 3.2).
-    let answer = ask(&mut client, "k", &[0, 0, 0, 1, 11]).await.unwrap();
+    // SSH2_AGENTC_REQUEST_IDENTITIES (draft-ietf-sshm-ssh-agent, section 3.2). OpenSSH's agent drops its answer if
+    // the peer has closed its side by then, so the question's stream stays open.
+    let (sender, receiver) = mpsc::channel(1);
+    sender.send(BytesMessage { data: vec![0, 0, 0, 1, 11] }).await.unwrap();
+    let mut request = Request::new(ReceiverStream::new(receiver));
+    request.metadata_mut().insert(SSH_ID, "k".parse().unwrap());
+    let mut stream = client.forward_agent(request).await.unwrap().into_inner();
+    let mut answer = Vec::new();
+    while answer.len() < 9 || !String::from_utf8_lossy(&answer).contains("polyarch-test") {
+        answer.extend(stream.message().await.unwrap().expect("the agent answers").data);
+    }
     assert_eq!((answer[4], &answer[5..9]), (12, &[0, 0, 0, 1][..]), "one identity");
-    assert!(String::from_utf8_lossy(&answer).contains("polyarch-test"));
-    drop(server);
+    drop((sender, server));
+}
+
+#[tokio::test]
+async fn an_agent_goes_with_its_owner() {
+    let agent = KeyAgent::start(&[]).await.unwrap();
+    let socket = agent.socket().to_owned();
+    let mut connection = UnixStream::connect(&socket).await.unwrap();
+    drop(agent);
+    assert_eq!(connection.read(&mut [0]).await.unwrap(), 0, "the process ended and closed its connections");
+    assert!(!socket.exists());
 }
 
 #[tokio::test]
