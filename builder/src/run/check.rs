@@ -15,6 +15,9 @@ use tokio::task::JoinSet;
 use super::outcome::{Attestation, BuiltImage, PlatformError};
 use crate::buildkit::Steps;
 
+/// Annotation of an attestation's index entry that names the manifest it is about.
+const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
+
 /// An unchecked result in the store.
 pub struct Found {
     /// The image manifest.
@@ -35,6 +38,35 @@ pub async fn image(
     found: Found,
     limit: u64,
 ) -> Result<BuiltImage, PlatformError> {
+    let (image, diff_ids) = described(store, platform, found, limit).await?;
+    let problems = layers(store, &image.layers, &diff_ids).await?;
+    match problems.is_empty() {
+        true => Ok(image),
+        false => Err(PlatformError::Verification { platform: platform.clone(), problems }),
+    }
+}
+
+/// Checks what can be checked of one platform's result when its layers are elsewhere. `limit` bounds the config in
+/// bytes.
+///
+/// # Errors
+/// As [`image`].
+pub async fn manifests(
+    store: &LayoutStore,
+    platform: &Platform,
+    found: Found,
+    limit: u64,
+) -> Result<BuiltImage, PlatformError> {
+    described(store, platform, found, limit).await.map(|(image, _)| image)
+}
+
+/// The image as manifest and config describe it, and its diff_ids, one per layer.
+async fn described(
+    store: &LayoutStore,
+    platform: &Platform,
+    found: Found,
+    limit: u64,
+) -> Result<(BuiltImage, Vec<Digest>), PlatformError> {
     let failed = |problems| PlatformError::Verification { platform: platform.clone(), problems };
     let view = match found.manifest.view() {
         Ok(Manifest::Image(view)) => view,
@@ -47,13 +79,12 @@ pub async fn image(
     let config =
         ImageConfig::parse(&bytes).map_err(|error| failed(vec![format!("{}: {error}", view.config.digest)]))?;
     let mut problems: Vec<String> = validate_image(platform, &config, &view).iter().map(ToString::to_string).collect();
-    if problems.is_empty() {
-        problems = layers(store, &view, &config.rootfs.diff_ids).await?;
+    problems.extend(found.attestations.iter().filter_map(|attestation| misattributed(attestation, &found.manifest)));
+    if !problems.is_empty() {
+        return Err(failed(problems));
     }
-    match problems.is_empty() {
-        true => Ok(built(platform, found, view, config.platform())),
-        false => Err(failed(problems)),
-    }
+    let image = built(platform, found, view, config.platform());
+    Ok((image, config.rootfs.diff_ids))
 }
 
 fn built(platform: &Platform, found: Found, view: ImageManifest, config_platform: Platform) -> BuiltImage {
@@ -68,14 +99,22 @@ fn built(platform: &Platform, found: Found, view: ImageManifest, config_platform
     }
 }
 
+/// An attestation says which manifest it is about (BuildKit `docs/attestations/attestation-storage.md`).
+fn misattributed(attestation: &Attestation, image: &RawManifest) -> Option<String> {
+    let descriptor = &attestation.descriptor;
+    let about = descriptor.annotations.get(REFERENCE_DIGEST)?;
+    let want = image.digest().to_string();
+    (*about != want).then(|| format!("attestation {} is about {about:?}, expected {want}", descriptor.digest))
+}
+
 /// Inflates and hashes the layers this store has not seen before, concurrently.
 async fn layers(
     store: &Arc<LayoutStore>,
-    view: &ImageManifest,
+    layers: &[Descriptor],
     diff_ids: &[Digest],
 ) -> Result<Vec<String>, PlatformError> {
     let mut tasks = JoinSet::new();
-    for (layer, want) in view.layers.iter().cloned().zip(diff_ids.iter().cloned()) {
+    for (layer, want) in layers.iter().cloned().zip(diff_ids.iter().cloned()) {
         let store = Arc::clone(store);
         tasks.spawn(async move { one_layer(&store, &layer, &want).await });
     }

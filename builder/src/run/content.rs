@@ -66,7 +66,7 @@ impl NodeSession {
     }
 }
 
-fn solve_error(platform: &Platform, source: SolveError) -> PlatformError {
+pub(super) fn solve_error(platform: &Platform, source: SolveError) -> PlatformError {
     match source {
         SolveError::Cancelled => PlatformError::Cancelled,
         source => PlatformError::Solve { platform: platform.clone(), source: Box::new(source) },
@@ -105,14 +105,24 @@ async fn collect(
     root: &Descriptor,
     steps: Steps,
 ) -> Result<BuiltImage, PlatformError> {
+    let found = find(node, platform, root, steps).await?;
+    check::image(&node.store, platform, found, node.manifest_bytes).await
+}
+
+/// Reads the manifests of a result from the store; layers need not be there.
+pub(super) async fn find(
+    node: &NodeSession,
+    platform: &Platform,
+    root: &Descriptor,
+    steps: Steps,
+) -> Result<check::Found, PlatformError> {
     let reader = Reader { node, platform };
     let raw = reader.manifest(root).await?;
     let (manifest, attestations) = match reader.view(&raw)? {
         Manifest::Image(_) => (raw, Vec::new()),
         Manifest::Index(index) => reader.flatten(&index.manifests).await?,
     };
-    let found = check::Found { manifest, attestations, steps };
-    check::image(&node.store, platform, found, node.manifest_bytes).await
+    Ok(check::Found { manifest, attestations, steps })
 }
 
 struct Reader<'a> {

@@ -8,6 +8,7 @@ pub mod classic;
 pub mod content;
 pub mod dispatch;
 pub mod outcome;
+pub mod push;
 pub mod session;
 
 pub use dispatch::{Executor, Job, OnFailure, dispatch};

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use polyarch_registry::oci::{Descriptor, Platform, RawManifest};
 use polyarch_registry::store::StoreError;
+use polyarch_registry::transfer::PullError;
 
 use crate::buildkit::{ConnectError, SolveError, Steps};
 
@@ -88,6 +89,15 @@ pub enum PlatformError {
         /// Cause.
         #[source]
         source: Box<crate::classic::ClassicError>,
+    },
+    /// What the daemon pushed could not be read back.
+    #[error("read back the image for {platform} that the daemon pushed")]
+    ReadBack {
+        /// Platform.
+        platform: Platform,
+        /// Cause.
+        #[source]
+        source: Box<PullError>,
     },
     /// The session lacks something the request names: a bug.
     #[error("prepare the solve")]

@@ -13,6 +13,7 @@ use super::annotation::{self, Annotations};
 use super::context::{self, Inputs};
 use super::export::ImageAttrs;
 use super::output::{self, Output, Outputs, Shorthands};
+use super::transfer::{self, Wanted, Way};
 use super::{
     Env, SettingsError, Spool, Surroundings, ValueError, cache, env_vars, host, host_env, image, network, pair,
     platform, progress, registries, secret, size, ssh, tag, ulimit,
@@ -20,7 +21,7 @@ use super::{
 use crate::args::build::{BuildArgs, BuilderArgs, CacheArgs, SandboxArgs, SourceArgs};
 use crate::report::Mode;
 
-pub use crate::args::values::{Call, Feature, Transfer};
+pub use crate::args::values::{Call, Feature};
 
 /// Everything a build needs, resolved and checked.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ pub struct BuildSettings {
     /// What a failing platform does to the others.
     pub on_failure: OnFailure,
     /// Which way the result takes to the registry.
-    pub transfer: Transfer,
+    pub transfer: Way,
     /// Features the user can do without.
     pub allow_missing: BTreeSet<Feature>,
     /// What the frontend is asked for.
@@ -78,6 +79,9 @@ pub fn resolve(args: &BuildArgs, around: &mut Surroundings) -> Result<BuildSetti
     let builders = builders(&args.builder, &around.env);
     let progress = progress::resolve(args.report.progress, args.report.quiet, around)?;
     let registries = registries::resolve(&args.registries, around)?;
+    let wanted =
+        Wanted { transfer: args.builder.transfer, outputs: &outputs.list, tags: &tags, registries: &registries };
+    let transfer = transfer::resolve(wanted)?;
     // Standard input is read last: a slip elsewhere should not cost an upload.
     let request = request(args, &outputs.image, &annotations, around)?;
     Ok(BuildSettings {
@@ -87,7 +91,7 @@ pub fn resolve(args: &BuildArgs, around: &mut Surroundings) -> Result<BuildSetti
         annotations,
         builders,
         on_failure: if args.builder.fail_fast { OnFailure::Stop } else { OnFailure::Finish },
-        transfer: args.builder.transfer,
+        transfer,
         allow_missing: args.builder.allow_missing.iter().copied().collect(),
         call: if args.source.check { Call::Check } else { args.source.call },
         registries,

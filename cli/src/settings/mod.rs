@@ -37,6 +37,7 @@ pub mod tag;
 pub mod target;
 #[cfg(test)]
 mod tests;
+pub mod transfer;
 pub mod ulimit;
 pub mod url_kind;
 

@@ -45,6 +45,7 @@ use tokio::sync::Semaphore;
 
 pub use credentials::{Credential, CredentialError, CredentialSources};
 pub use download::Download;
+pub use endpoint::is_loopback;
 pub use envelope::RegistryMessage;
 pub use error::{ClientError, ErrorKind, Fault};
 pub use limits::Limits;

@@ -11,7 +11,7 @@ use polyarch_builder::limits::Limits;
 use polyarch_builder::node::probe::Node;
 use polyarch_registry::store::LayoutStore;
 
-use super::{Done, keep, nodes, outputs, planning, report, solve};
+use super::{Done, daemon_push, keep, nodes, outputs, planning, report, solve};
 use crate::commands::Context;
 use crate::diagnostics::Diagnostic;
 use crate::settings::{BuildSettings, GlobalSettings};
@@ -54,8 +54,9 @@ async fn on_nodes(means: &Means<'_>, nodes: &[Node]) -> Result<Done, Diagnostic>
     means.events.send(EventKind::RunStarted { platforms: platforms.clone() });
     let places = planning::plan(means, nodes, &platforms)?;
     nodes::check_features(means, nodes, &places)?;
+    daemon_push::check(means, nodes, &places)?;
     let solved = solve::all(means, nodes, &places).await?;
-    let mut done = Done { report: report::of(&solved.outcomes), errors: Vec::new() };
+    let mut done = Done { report: report::of(&solved.outcomes, daemon_push::verified(means)), errors: Vec::new() };
     match solved.is_complete() {
         true => outputs::produce(means, nodes, solved, &mut done).await?,
         false => keep::partial(means, &solved, &mut done.report).await?,

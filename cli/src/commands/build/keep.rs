@@ -6,9 +6,14 @@ use super::execute::Means;
 use super::solve::Solved;
 use crate::diagnostics::Diagnostic;
 use crate::report::BuildReport;
+use crate::settings::transfer::Way;
 
-/// Names a result: by its tags, or by its digest if it has none. Returns the first name.
-pub(super) async fn result(means: &Means<'_>, root: &RawManifest) -> Result<String, Diagnostic> {
+/// Names a result: by its tags, or by its digest if it has none. Returns the first name. A result whose layers the
+/// daemon pushed gets none: a name in the store promises that all is there.
+pub(super) async fn result(means: &Means<'_>, root: &RawManifest) -> Result<Option<String>, Diagnostic> {
+    if means.settings.transfer != Way::Store {
+        return Ok(None);
+    }
     let mut names: Vec<String> = means.settings.tags.iter().map(ToString::to_string).collect();
     if names.is_empty() {
         names.push(format!("build-{}", root.digest().short()));
@@ -16,12 +21,17 @@ pub(super) async fn result(means: &Means<'_>, root: &RawManifest) -> Result<Stri
     for name in &names {
         means.store.set_root(name, &root.descriptor()).await?;
     }
-    Ok(names.swap_remove(0))
+    Ok(Some(names.swap_remove(0)))
 }
 
 /// Names the images of an incomplete build: the next attempt finds their blobs.
 pub(super) async fn partial(means: &Means<'_>, solved: &Solved, report: &mut BuildReport) -> Result<(), Diagnostic> {
     for image in solved.images() {
+        if let (Way::Daemon { .. }, [first, ..]) = (means.settings.transfer, means.settings.tags.as_slice()) {
+            let at = first.with_digest(image.manifest.digest().clone());
+            report.warnings.push(format!("the image for {} was pushed as {at}", image.platform));
+            continue;
+        }
         let name = format!("partial-{}", image.manifest.digest().short());
         means.store.set_root(&name, &image.manifest.descriptor()).await?;
         report.warnings.push(format!("the image for {} is kept in the store as {name}", image.platform));

@@ -3,6 +3,7 @@
 //! Owns: what the user is told and the exit code. Never: how a build runs; `execute` calls the builder.
 
 mod auth;
+mod daemon_push;
 mod early;
 mod errors;
 mod execute;

@@ -29,7 +29,7 @@ pub(super) async fn produce(
     let images = solved.images();
     let root = root(means, &solved.platforms, &images)?;
     means.store.put_bytes(root.bytes().clone()).await?;
-    done.report.stored_as = Some(keep::result(means, &root).await?);
+    done.report.stored_as = keep::result(means, &root).await?;
     done.report.root = Some(root.descriptor());
     means.events.send(EventKind::Assembled { root: root.descriptor() });
     for output in &means.settings.outputs {

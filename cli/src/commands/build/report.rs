@@ -13,18 +13,19 @@ use crate::report::BuildReport;
 use crate::report::result::{BuiltImage, Failure, PlatformRow, RowResult, SourceSnippet, Verified};
 
 /// Returns a report with a row per platform.
-pub(super) fn of(outcomes: &[PlatformOutcome]) -> BuildReport {
-    BuildReport { platforms: outcomes.iter().map(row).collect(), ..BuildReport::default() }
+pub(super) fn of(outcomes: &[PlatformOutcome], verified: Verified) -> BuildReport {
+    let rows = outcomes.iter().map(|outcome| row(outcome, verified));
+    BuildReport { platforms: rows.collect(), ..BuildReport::default() }
 }
 
-fn row(outcome: &PlatformOutcome) -> PlatformRow {
+fn row(outcome: &PlatformOutcome, verified: Verified) -> PlatformRow {
     let (cached, executed) = match &outcome.result {
         Ok(image) => (image.steps.cached(), image.steps.executed()),
         Err(_) => (0, 0),
     };
     PlatformRow {
         platform: outcome.platform.clone(),
-        result: result(outcome),
+        result: result(outcome, verified),
         elapsed: outcome.elapsed,
         cached,
         executed,
@@ -33,14 +34,14 @@ fn row(outcome: &PlatformOutcome) -> PlatformRow {
     }
 }
 
-fn result(outcome: &PlatformOutcome) -> RowResult {
+fn result(outcome: &PlatformOutcome, verified: Verified) -> RowResult {
     match &outcome.result {
         Ok(image) => RowResult::Built(BuiltImage {
             manifest: image.manifest.descriptor(),
             config: image.config.digest.clone(),
             size: image.size().saturating_add(image.manifest.bytes().len() as u64),
             layers: image.layers.len(),
-            verified: Verified::Everything,
+            verified,
         }),
         Err(PlatformError::Cancelled) => RowResult::Cancelled,
         Err(error) => RowResult::Failed(Box::new(failure(error))),

@@ -16,12 +16,13 @@ use polyarch_builder::run::{BuiltImage, Executor, Job, OnFailure, PlatformOutcom
 use polyarch_registry::oci::Platform;
 use polyarch_registry::store::BlobStore;
 
-use super::auth;
 use super::early::Early;
 use super::execute::Means;
 use super::planning::Place;
+use super::{auth, daemon_push};
 use crate::diagnostics::Diagnostic;
 use crate::settings::build::OnFailure as UserChoice;
+use crate::settings::transfer::Way;
 
 /// What solving came to.
 pub(super) struct Solved {
@@ -89,15 +90,23 @@ async fn executor(means: &Means<'_>, node: &Node) -> Result<Arc<dyn Executor>, D
             let threads = std::thread::available_parallelism().map_or(1, usize::from);
             Arc::new(ClassicExecutor { node: session, docker: docker.clone(), threads })
         }
-        _ => Arc::new(ContentExecutor(session)),
+        _ => match daemon_push::executor(means, &session) {
+            Some(pushing) => Arc::new(pushing),
+            None => Arc::new(ContentExecutor(session)),
+        },
     })
+}
+
+/// Whether the daemon sends its result's blobs through the session.
+fn takes_content(means: &Means<'_>, node: &Node) -> bool {
+    means.settings.transfer == Way::Store && node.facts.store != ImageStore::Classic
 }
 
 async fn session(means: &Means<'_>, node: &Node) -> Result<NodeSession, Diagnostic> {
     let parts = SessionParts {
         worker: &node.worker,
         auth: auth::of(&means.settings.registries),
-        export: (node.facts.store != ImageStore::Classic).then(|| means.store.clone() as Arc<dyn BlobStore>),
+        export: takes_content(means, node).then(|| means.store.clone() as Arc<dyn BlobStore>),
         files: polyarch_builder::buildkit::session::FileSend::None,
         events: &means.events,
     };
