@@ -16,7 +16,7 @@ use super::outcome::{Attestation, BuiltImage, PlatformError};
 use crate::buildkit::attrs::{SessionNames, entitlements, frontend_attrs};
 use crate::buildkit::export::ImageOptions;
 use crate::buildkit::solve::new_ref;
-use crate::buildkit::{Export, Session, SolveError, SolveOutcome, SolveSpec, Steps, Worker};
+use crate::buildkit::{CallAnswer, CallSpec, Export, Session, SolveError, SolveOutcome, SolveSpec, Steps, Worker};
 use crate::event_sink::EventSink;
 use crate::request::BuildRequest;
 
@@ -61,6 +61,28 @@ impl NodeSession {
         // Dropping the solve is what cancels it at the daemon.
         tokio::select! {
             outcome = self.worker.solve(&self.session, spec, events) => outcome.map_err(|source| solve_error(platform, source)),
+            () = cancel.cancelled() => Err(PlatformError::Cancelled),
+        }
+    }
+
+    /// Asks the frontend about one platform: `lint`, `outline` or `targets`.
+    ///
+    /// # Errors
+    /// [`PlatformError::Solve`] or [`PlatformError::Cancelled`].
+    pub async fn ask(
+        &self,
+        platform: &Platform,
+        method: &str,
+        events: &EventSink,
+        cancel: &CancellationToken,
+    ) -> Result<CallAnswer, PlatformError> {
+        let spec = CallSpec {
+            reference: new_ref(),
+            frontend_attrs: frontend_attrs(&self.request, platform, &self.names)?,
+            method: method.to_owned(),
+        };
+        tokio::select! {
+            answer = self.worker.call(&self.session, spec, events) => answer.map_err(|source| solve_error(platform, source)),
             () = cancel.cancelled() => Err(PlatformError::Cancelled),
         }
     }

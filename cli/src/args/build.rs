@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args};
 
 use super::RegistryAccess;
-use super::values::{Call, Compression, Feature, Format, Progress, Transfer};
+use super::values::{Compression, Feature, Format, Progress, Transfer};
 
 /// Build an image for every platform asked for, and join the results into one index.
 ///
@@ -64,9 +64,9 @@ pub struct SourceArgs {
     /// `manifest[linux/arm64]:` for one platform [default level: manifest]
     #[arg(long, value_name = "[LEVEL:]KEY=VALUE")]
     pub annotation: Vec<String>,
-    /// Ask the Dockerfile frontend for something else than a build
-    #[arg(long, value_name = "WHAT", default_value = "build", num_args = 1, hide_default_value = true)]
-    pub call: Call,
+    /// Ask the Dockerfile frontend instead of building: check, outline or targets; format=json for programs
+    #[arg(long, value_name = "WHAT[,format=FORMAT]", default_value = "build", num_args = 1, hide_default_value = true)]
+    pub call: String,
     /// Shorthand for --call=check
     #[arg(long, conflicts_with = "call")]
     pub check: bool,

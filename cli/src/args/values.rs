@@ -77,20 +77,6 @@ pub enum Feature {
     Load,
 }
 
-/// What the Dockerfile frontend is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Call {
-    /// Build
-    Build,
-    /// Report lint warnings, build nothing
-    #[value(alias = "lint")]
-    Check,
-    /// Describe target, build arguments, secrets and mounts
-    Outline,
-    /// List the targets
-    Targets,
-}
-
 /// How a report is written to stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ReportFormat {

@@ -21,7 +21,8 @@ use super::{
 use crate::args::build::{BuildArgs, BuilderArgs, CacheArgs, SandboxArgs, SourceArgs};
 use crate::report::Mode;
 
-pub use crate::args::values::{Call, Feature};
+pub use super::call::Call;
+pub use crate::args::values::Feature;
 
 /// Everything a build needs, resolved and checked.
 #[derive(Debug)]
@@ -79,6 +80,7 @@ pub fn resolve(args: &BuildArgs, around: &mut Surroundings) -> Result<BuildSetti
     let builders = builders(&args.builder, &around.env);
     let progress = progress::resolve(args.report.progress, args.report.quiet, around)?;
     let registries = registries::resolve(&args.registries, around)?;
+    let call = Call::parse(&args.source.call).map_err(|error| error.of("--call"))?;
     let wanted =
         Wanted { transfer: args.builder.transfer, outputs: &outputs.list, tags: &tags, registries: &registries };
     let transfer = transfer::resolve(wanted)?;
@@ -93,7 +95,7 @@ pub fn resolve(args: &BuildArgs, around: &mut Surroundings) -> Result<BuildSetti
         on_failure: if args.builder.fail_fast { OnFailure::Stop } else { OnFailure::Finish },
         transfer,
         allow_missing: args.builder.allow_missing.iter().copied().collect(),
-        call: if args.source.check { Call::Check } else { args.source.call },
+        call: if args.source.check { Call::CHECK } else { call },
         registries,
         host_env: host_env(&around.env),
         progress,

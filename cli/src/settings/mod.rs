@@ -10,6 +10,7 @@ pub mod annotation;
 pub mod attest;
 pub mod build;
 pub mod cache;
+pub mod call;
 pub mod context;
 pub mod csv;
 pub mod dockerfile;

@@ -39,6 +39,10 @@ pub enum Feature {
     CompressionLevel,
     /// Annotations in each platform's manifest.
     ManifestAnnotations,
+    /// Questions to the frontend: outline and targets.
+    Outline,
+    /// Questions to the frontend: lint.
+    Lint,
     /// `Control.Info`.
     Info,
 }
@@ -55,7 +59,7 @@ enum Classic {
 }
 
 /// Feature, first BuildKit 0.x that has it, and the classic store's way to it.
-const TABLE: [(Feature, u32, Classic); 17] = [
+const TABLE: [(Feature, u32, Classic); 19] = [
     (Feature::ContentExport, 11, Classic::No),
     (Feature::OciTarExport, 3, Classic::No),
     (Feature::Attestations, 11, Classic::No),
@@ -72,6 +76,8 @@ const TABLE: [(Feature, u32, Classic); 17] = [
     (Feature::Estargz, 10, Classic::No),
     (Feature::CompressionLevel, 10, Classic::Ourselves),
     (Feature::ManifestAnnotations, 11, Classic::Ourselves),
+    (Feature::Outline, 11, Classic::SameVersion),
+    (Feature::Lint, 14, Classic::SameVersion),
     (Feature::Info, 11, Classic::SameVersion),
 ];
 

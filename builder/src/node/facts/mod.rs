@@ -10,7 +10,7 @@ mod version;
 use polyarch_registry::oci::Platform;
 
 pub use features::{Feature, Features};
-pub use requirements::{MissingFeature, missing_features};
+pub use requirements::{MissingFeature, missing_feature, missing_features};
 pub use version::BuildkitVersion;
 
 use super::docker::{DaemonInfo, DaemonVersion};

@@ -29,16 +29,18 @@ impl fmt::Display for MissingFeature {
 
 /// Returns every part of `request` that a node cannot do, in the order of the request's fields.
 pub fn missing_features(request: &BuildRequest, node: &str, facts: &NodeFacts) -> Vec<MissingFeature> {
-    let missing = |(flag, feature): (String, Feature)| {
-        (!facts.features.has(feature)).then(|| MissingFeature {
-            flag,
-            feature,
-            node: node.to_owned(),
-            version: facts.version.clone(),
-            needs: feature.needs(facts.store),
-        })
-    };
-    needs(request).into_iter().filter_map(missing).collect()
+    needs(request).into_iter().filter_map(|(flag, feature)| missing_feature(&flag, feature, node, facts)).collect()
+}
+
+/// Returns what one flag needs and a node does not have.
+pub fn missing_feature(flag: &str, feature: Feature, node: &str, facts: &NodeFacts) -> Option<MissingFeature> {
+    (!facts.features.has(feature)).then(|| MissingFeature {
+        flag: flag.to_owned(),
+        feature,
+        node: node.to_owned(),
+        version: facts.version.clone(),
+        needs: feature.needs(facts.store),
+    })
 }
 
 fn needs(request: &BuildRequest) -> Vec<(String, Feature)> {

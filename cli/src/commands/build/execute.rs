@@ -11,9 +11,11 @@ use polyarch_builder::limits::Limits;
 use polyarch_builder::node::probe::Node;
 use polyarch_registry::store::LayoutStore;
 
+use super::call::{self, Answers};
 use super::{Done, daemon_push, keep, nodes, outputs, planning, report, solve};
 use crate::commands::Context;
 use crate::diagnostics::Diagnostic;
+use crate::settings::call::Question;
 use crate::settings::{BuildSettings, GlobalSettings};
 
 /// What the steps of a build share.
@@ -23,6 +25,33 @@ pub(super) struct Means<'a> {
     pub(super) store: Arc<LayoutStore>,
     pub(super) limits: Limits,
     pub(super) events: EventSink,
+}
+
+/// Does some work on the nodes, which are left as they were whatever comes of it.
+async fn with_nodes<T>(
+    means: &Means<'_>,
+    work: impl AsyncFnOnce(&Means<'_>, &[Node]) -> Result<T, Diagnostic>,
+) -> Result<T, Diagnostic> {
+    let nodes = nodes::connect(means).await?;
+    let result = work(means, &nodes).await;
+    nodes::shut_down(nodes, means).await;
+    result
+}
+
+/// Asks the frontend instead of building.
+///
+/// # Errors
+/// No node, or no answer.
+pub async fn ask(
+    settings: &BuildSettings,
+    question: Question,
+    global: &GlobalSettings,
+    context: &Context,
+    sink: EventSink,
+) -> Result<Answers, Diagnostic> {
+    let store = Arc::new(LayoutStore::open(&global.store).await?);
+    let means = Means { context, settings, store, limits: Limits::default(), events: sink };
+    with_nodes(&means, async |means, nodes| call::ask(means, nodes, question).await).await
 }
 
 /// Runs the build. `context.cancel` reaches every platform; what finished is in the report all the same.
@@ -40,10 +69,7 @@ pub async fn execute(
     // Nobody may collect what this build is about to name.
     let _lease = store.lease().await?;
     let means = Means { context, settings, store: Arc::new(store), limits: Limits::default(), events: sink };
-    let nodes = nodes::connect(&means).await?;
-    let result = on_nodes(&means, &nodes).await;
-    nodes::shut_down(nodes, &means).await;
-    let mut done = result?;
+    let mut done = with_nodes(&means, on_nodes).await?;
     done.report.elapsed = start.elapsed();
     means.events.send(EventKind::RunFinished { elapsed: done.report.elapsed });
     Ok(done)

@@ -3,6 +3,7 @@
 //! Owns: what the user is told and the exit code. Never: how a build runs; `execute` calls the builder.
 
 mod auth;
+mod call;
 mod daemon_push;
 mod early;
 mod errors;
@@ -22,6 +23,7 @@ use crate::args::BuildArgs;
 use crate::diagnostics::Diagnostic;
 use crate::exit_code::ExitCode;
 use crate::report::{BuildReport, Mode, display, failure, metadata, show, summary};
+use crate::settings::call::Call;
 use crate::settings::output::Output;
 use crate::settings::{BuildSettings, GlobalSettings, Surroundings, build};
 
@@ -51,6 +53,11 @@ pub async fn run(
     let settings = resolved?;
     let (sink, events) = EventSink::channel();
     let shown = display(settings.progress, Box::new(std::io::stderr()), context.console.look());
+    if let Call::Ask(question) = settings.call {
+        let asking = execute::ask(&settings, question, &global, &context, sink);
+        let (answers, ()) = tokio::join!(asking, show(events, shown));
+        return call::tell(&context, question, &answers?);
+    }
     let (display, tails) = tails::record(shown);
     // `execute` takes the only sink: when it has ended, so does the display.
     let work = execute::execute(&settings, &global, &context, sink);

@@ -87,6 +87,8 @@ fn allowed(means: &Means<'_>, feature: NodeFeature) -> bool {
         | NodeFeature::OciTarExport
         | NodeFeature::ResourceOptions
         | NodeFeature::ManifestAnnotations
+        | NodeFeature::Outline
+        | NodeFeature::Lint
         | NodeFeature::Info => return false,
     };
     means.settings.allow_missing.contains(&named)

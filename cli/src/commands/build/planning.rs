@@ -71,14 +71,23 @@ fn exporter(node: &Node) -> &'static str {
     }
 }
 
-/// The Dockerfile, if it is here and in a language we know.
-fn read(means: &Means<'_>) -> Result<Option<Dockerfile>, Diagnostic> {
-    let bytes = match &means.settings.request.dockerfile {
+/// The Dockerfile's bytes, if they are here.
+fn text(means: &Means<'_>) -> Option<Vec<u8>> {
+    match &means.settings.request.dockerfile {
         DockerfileSource::File(path) => fs::read(path).ok(),
         DockerfileSource::Text(text) => Some(text.clone()),
         DockerfileSource::InContext(_) => None,
-    };
-    let Some(bytes) = bytes else { return Ok(None) };
+    }
+}
+
+/// Whether the Dockerfile names its frontend, or may: where it is not here.
+pub(super) fn may_name_frontend(means: &Means<'_>) -> bool {
+    text(means).is_none_or(|bytes| dockerfile::detect_syntax(&bytes).is_some())
+}
+
+/// The Dockerfile, if it is here and in a language we know.
+fn read(means: &Means<'_>) -> Result<Option<Dockerfile>, Diagnostic> {
+    let Some(bytes) = text(means) else { return Ok(None) };
     let foreign = |syntax: &String| !is_docker_frontend(syntax);
     match dockerfile::parse(&bytes) {
         Ok(file) if file.directives.syntax.as_ref().is_some_and(foreign) => Ok(None),
@@ -143,7 +152,7 @@ fn words(plan: &PlatformPlan) -> String {
 }
 
 /// Without a plan: the first node that has the platform, natively if any does; else the first, for files alone may do.
-fn by_facts(nodes: &[Node], platforms: &[Platform]) -> Vec<Place> {
+pub(super) fn by_facts(nodes: &[Node], platforms: &[Platform]) -> Vec<Place> {
     let find = |platform: &Platform| {
         let native = nodes.iter().position(|node| node.facts.native.iter().any(|known| known.same_as(platform)));
         let any = || nodes.iter().position(|node| node.facts.runs(platform));

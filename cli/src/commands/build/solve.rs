@@ -102,7 +102,8 @@ fn takes_content(means: &Means<'_>, node: &Node) -> bool {
     means.settings.transfer == Way::Store && node.facts.store != ImageStore::Classic
 }
 
-async fn session(means: &Means<'_>, node: &Node) -> Result<NodeSession, Diagnostic> {
+/// Opens a node's session, which serves what the request names.
+pub(super) async fn session(means: &Means<'_>, node: &Node) -> Result<NodeSession, Diagnostic> {
     let parts = SessionParts {
         worker: &node.worker,
         auth: auth::of(&means.settings.registries),
