@@ -4,12 +4,14 @@
 //! Never: asks a daemon.
 
 mod features;
+mod omit;
 mod requirements;
 mod version;
 
 use polyarch_registry::oci::Platform;
 
 pub use features::{Feature, Features};
+pub use omit::without;
 pub use requirements::{MissingFeature, missing_feature, missing_features};
 pub use version::BuildkitVersion;
 

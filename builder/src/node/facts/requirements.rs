@@ -81,21 +81,24 @@ fn needs(request: &BuildRequest) -> Vec<(String, Feature)> {
 }
 
 fn cache(spec: &CacheSpec) -> Option<(String, Feature)> {
-    let feature = match spec.kind.as_str() {
+    Some((format!("--cache-to type={}", spec.kind), cache_feature(spec)?))
+}
+
+/// The feature a cache export needs. A daemon knows its own kinds, and names those it does not know.
+pub(super) fn cache_feature(spec: &CacheSpec) -> Option<Feature> {
+    Some(match spec.kind.as_str() {
         "inline" => Feature::CacheInline,
         "registry" => Feature::CacheRegistry,
         "local" => Feature::CacheLocal,
         "gha" => Feature::CacheGha,
         "s3" => Feature::CacheS3,
         "azblob" => Feature::CacheAzblob,
-        // The daemon knows its own kinds and names those it does not know.
         _ => return None,
-    };
-    Some((format!("--cache-to type={}", spec.kind), feature))
+    })
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use indexmap::IndexMap;
 
     use super::super::{Features, ImageStore, Told, facts_from};
@@ -129,7 +132,7 @@ mod tests {
         }
     }
 
-    fn demanding() -> BuildRequest {
+    pub(in super::super) fn demanding() -> BuildRequest {
         let layout = ContextSource::OciLayout { path: "l".into(), reference: None };
         BuildRequest {
             build_contexts: IndexMap::from([("base".to_owned(), layout)]),
@@ -141,7 +144,7 @@ mod tests {
         }
     }
 
-    fn facts(store: ImageStore, buildkit: &str) -> NodeFacts {
+    pub(in super::super) fn facts(store: ImageStore, buildkit: &str) -> NodeFacts {
         let facts = facts_from(&Told { docker: None, buildkit: Some(buildkit), platforms: &[] });
         NodeFacts { version: "Docker 20.10".into(), store, features: Features::of(store, facts.buildkit), ..facts }
     }

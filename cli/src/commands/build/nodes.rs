@@ -2,9 +2,10 @@
 
 use futures::future::join_all;
 use polyarch_builder::event::EventKind;
-use polyarch_builder::node::facts::{Feature as NodeFeature, missing_features};
+use polyarch_builder::node::facts::{Feature as NodeFeature, missing_features, without};
 use polyarch_builder::node::probe::Node;
 use polyarch_builder::node::reach::Reach;
+use polyarch_builder::request::BuildRequest;
 
 use super::execute::Means;
 use super::planning::Place;
@@ -70,6 +71,13 @@ pub(super) fn check_features(means: &Means<'_>, nodes: &[Node], places: &[Place]
         false => Err(Diagnostic::message(ExitCode::Plan, refused.join("\n"))
             .hint("choose another --builder, or say that you can do without: --allow-missing FEATURE")),
     }
+}
+
+/// The request as this node gets it: without what it cannot do, which [`check_features`] found to be allowed.
+pub(super) fn request_for(means: &Means<'_>, node: &Node) -> BuildRequest {
+    let request = &means.settings.request;
+    let missing = missing_features(request, &node.name, &node.facts);
+    without(request, &missing.into_iter().map(|missing| missing.feature).collect::<Vec<_>>())
 }
 
 fn allowed(means: &Means<'_>, feature: NodeFeature) -> bool {

@@ -19,7 +19,7 @@ use polyarch_registry::store::BlobStore;
 use super::early::Early;
 use super::execute::Means;
 use super::planning::Place;
-use super::{auth, daemon_push};
+use super::{auth, daemon_push, nodes};
 use crate::diagnostics::Diagnostic;
 use crate::settings::build::OnFailure as UserChoice;
 use crate::settings::transfer::Way;
@@ -111,13 +111,13 @@ pub(super) async fn session(means: &Means<'_>, node: &Node) -> Result<NodeSessio
         files: polyarch_builder::buildkit::session::FileSend::None,
         events: &means.events,
     };
-    let request = &means.settings.request;
-    let (session, names) = open(request, parts).await?;
+    let request = nodes::request_for(means, node);
+    let (session, names) = open(&request, parts).await?;
     Ok(NodeSession {
         worker: node.worker.clone(),
         session,
         names,
-        request: Arc::new(request.clone()),
+        request: Arc::new(request),
         store: Arc::clone(&means.store),
         manifest_bytes: means.limits.manifest_bytes,
     })
