@@ -1,9 +1,11 @@
 //! Moving images between registries and stores.
 //!
 //! Owns: what an image consists of ([`graph`]), publishing in the one safe order ([`Publisher`]),
-//! blobs sent ahead ([`BlobPusher`]), fetching ([`Puller`]).
+//! blobs sent ahead ([`BlobPusher`]), fetching ([`Puller`]), copying into a layout ([`copy`]) or a tar ([`Archive`]).
 //! Never: moves a tag before everything it reaches was written and read back, or changes a byte.
 
+pub mod archive;
+pub mod copy;
 mod error;
 mod event;
 pub mod graph;
@@ -18,6 +20,8 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use futures::stream::{StreamExt as _, TryStreamExt as _};
 
+pub use archive::{Archive, ArchiveError};
+pub use copy::{Copied, CopyError};
 pub use error::{PublishError, PullError};
 pub use event::{Events, TransferEvent, TransferKind};
 pub use graph::{Graph, GraphError};

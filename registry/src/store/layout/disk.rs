@@ -105,7 +105,8 @@ pub(super) fn sweep(dir: &Path) -> Result<Swept, StoreError> {
     Ok(swept)
 }
 
-fn sync_dir(path: &Path) -> Result<(), StoreError> {
+/// Makes the names in a directory durable.
+pub(super) fn sync_dir(path: &Path) -> Result<(), StoreError> {
     File::open(path).and_then(|dir| dir.sync_all()).map_err(io_error("sync", path))
 }
 

@@ -75,10 +75,23 @@ impl LayoutStore {
     pub async fn set_root(&self, name: &str, descriptor: &Descriptor) -> Result<(), StoreError> {
         let mut descriptor = descriptor.clone();
         descriptor.annotations.insert(REF_NAME.to_owned(), name.to_owned());
-        let name = name.to_owned();
+        self.put_roots(vec![descriptor]).await
+    }
+
+    /// Adds entries with the annotations they have, all at once. What is there under a name of theirs goes, and
+    /// nameless entries of the same digest; what they reach must already be in the store.
+    ///
+    /// # Errors
+    /// As [`LayoutStore::set_root`].
+    pub async fn put_roots(&self, entries: Vec<Descriptor>) -> Result<(), StoreError> {
         self.edit(move |document, paths| {
-            document.remove(paths, |root| root.name.as_deref() == Some(&name))?;
-            document.push(paths, &descriptor)
+            document.remove(paths, |root| {
+                let same_name = |entry: &Descriptor| entry.annotations.get(REF_NAME) == root.name.as_ref();
+                entries
+                    .iter()
+                    .any(|entry| same_name(entry) && (root.name.is_some() || entry.digest == root.descriptor.digest))
+            })?;
+            entries.iter().try_for_each(|entry| document.push(paths, entry))
         })
         .await
     }

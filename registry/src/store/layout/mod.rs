@@ -19,6 +19,7 @@ mod disk;
 mod gc;
 mod index;
 mod lease;
+mod link;
 mod list;
 mod paths;
 #[cfg(test)]
