@@ -22,7 +22,8 @@ fn what_may_be_missing_is_left_out() {
     let registry = TestRegistry::start();
     let cache = format!("type=registry,ref={}", registry.reference("cache:1"));
     for builder in [require!("BED_DOCKER28_CLASSIC"), require!("BED_DOCKER20")] {
-        let flags = ["--provenance=true", "--cache-to", &cache, "--build-context", "extra=.", "--compression", "estargz"];
+        let flags =
+            ["--provenance=true", "--cache-to", &cache, "--build-context", "extra=.", "--compression", "estargz"];
         let (code, err) = run(&builder, &flags);
         assert_eq!(code, Some(3), "{err}");
         let allowed = ["--allow-missing", "attestations,cache-export,compression,named-contexts"];

@@ -14,6 +14,15 @@ pub enum PublishError {
     /// The image itself is incomplete or not an image.
     #[error("cannot read the image to publish")]
     Graph(#[source] GraphError),
+    /// The registry does not answer, or does not let us in.
+    #[error("cannot push to {repository}")]
+    Enter {
+        /// `host/repository`.
+        repository: String,
+        /// Cause.
+        #[source]
+        source: ClientError,
+    },
     /// A blob could not be brought to the registry.
     #[error("cannot push blob {digest} to {repository}")]
     Blob {
@@ -110,7 +119,8 @@ impl PublishError {
     /// Returns the client's error, if the registry or the way to it is the cause.
     pub fn client(&self) -> Option<&ClientError> {
         match self {
-            Self::Blob { source, .. }
+            Self::Enter { source, .. }
+            | Self::Blob { source, .. }
             | Self::Manifest { source, .. }
             | Self::ReadBack { source, .. }
             | Self::Tag { source, .. } => Some(source),

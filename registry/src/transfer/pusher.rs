@@ -156,7 +156,7 @@ impl Shared {
         let _slot = self.slots.acquire().await.ok();
         let mut holder: Option<&Reference> = None;
         for repository in &self.repositories {
-            if self.has_failed(repository) {
+            if !self.enter(repository).await {
                 continue;
             }
             match self.place(repository, descriptor, holder).await {
@@ -167,6 +167,20 @@ impl Shared {
                 Err(error) => self.fail(error),
             }
         }
+    }
+
+    /// Whether blobs may go to a repository. The registry is asked once, not once per blob, also where it fails.
+    async fn enter(&self, repository: &Reference) -> bool {
+        let name = repository.name();
+        let registry = observed(&self.registry, &name, &self.events);
+        let entering = async {
+            if self.has_failed(repository) {
+                return Err(());
+            }
+            let entered = registry.enter_for_push(repository).await;
+            entered.map_err(|source| self.fail(PublishError::Enter { repository: name.clone(), source }))
+        };
+        self.entered.get_or_try_init(&name, entering).await.is_ok() && !self.has_failed(repository)
     }
 
     /// Gets one blob into one repository, by the cheapest means.
@@ -180,7 +194,6 @@ impl Shared {
         let fail = |source| PublishError::Blob { repository: repository.name(), digest: digest.clone(), source };
         let name = repository.name();
         let registry = observed(&self.registry, &name, &self.events);
-        self.entered.get_or_try_init(&name, registry.enter_for_push(repository)).await.map_err(fail)?;
         match registry.blob_exists(repository, descriptor).await.map_err(fail)? {
             Some(got) if got != size => {
                 return Err(PublishError::BlobSize { repository: name, digest, want: size, got });
@@ -262,7 +275,8 @@ impl Shared {
     /// Keeps the first failure of a repository.
     fn fail(&self, error: PublishError) {
         let name = match &error {
-            PublishError::Blob { repository, .. }
+            PublishError::Enter { repository, .. }
+            | PublishError::Blob { repository, .. }
             | PublishError::BlobSize { repository, .. }
             | PublishError::Broken { repository } => repository.clone(),
             _ => return,

@@ -225,6 +225,18 @@ async fn an_incomplete_store_is_an_outcome() {
 }
 
 #[tokio::test]
+async fn a_registry_that_is_down_is_asked_once_not_once_per_blob() {
+    let image = two_platforms(14, 1000).await;
+    let (server, _state) = model::start(|_| Some(Reply::status(503))).await;
+    let (publisher, _log) = publisher(&image, client());
+    let outcomes = publisher.publish(&publication(&image, vec![server.reference("app:1")])).await;
+    let error = outcomes[0].result.as_ref().unwrap_err();
+    assert!(matches!(&**error, PublishError::Enter { .. }), "{error:?}");
+    // Three attempts of the one request the retry policy allows.
+    assert_eq!(server.seen().len(), 3);
+}
+
+#[tokio::test]
 async fn dropping_a_publish_leaves_no_tag() {
     let image = two_platforms(13, 2 << 20).await;
     let (server, state) = model::start(|_| None).await;

@@ -3,6 +3,7 @@
 //! Owns: the frontend's own words on stdout, once for all platforms that got the same. Never: judges them.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -35,8 +36,8 @@ pub(super) async fn ask(means: &Means<'_>, nodes: &[Node], question: Question) -
     check(means, nodes, &places, question)?;
     let mut sessions = BTreeMap::new();
     for place in &places {
-        if !sessions.contains_key(&place.node) {
-            sessions.insert(place.node, Arc::new(solve::session(means, &nodes[place.node]).await?));
+        if let Entry::Vacant(vacant) = sessions.entry(place.node) {
+            vacant.insert(Arc::new(solve::session(means, &nodes[place.node]).await?));
         }
     }
     let asking = places.iter().map(|place| {
