@@ -6,13 +6,17 @@
 #![allow(clippy::unwrap_used, reason = "a failing helper is a failing test")]
 
 pub mod bed;
+pub mod bridge;
 pub mod http;
 pub mod images;
 pub mod layer;
+pub mod proxy;
 pub mod registry;
 
 pub use bed::Bed;
+pub use bridge::GrpcBridge;
 pub use http::Http;
 pub use images::{Image, Index};
 pub use layer::Layer;
+pub use proxy::Proxy;
 pub use registry::TestRegistry;
