@@ -42,10 +42,11 @@ counted() {
 	relay daemon "$WORK/daemon.sock" "${DAEMON#unix://}"
 	relay registry "$1" "$REGISTRY"
 	DOCKER_HOST=unix://$WORK/daemon.sock "$2_build" "$3" -t "$1/app:1" --push >/dev/null
-	relay_end daemon
-	FROM_DAEMON=$(mib "$BACK")
+	# In this order: the later relay has inherited what keeps the earlier one running.
 	relay_end registry
 	TO_REGISTRY=$(mib "$THERE")
+	relay_end daemon
+	FROM_DAEMON=$(mib "$BACK")
 	rm -f "$WORK/daemon.sock"
 	say "$2: $FROM_DAEMON MiB from the daemon, $TO_REGISTRY MiB to the registry"
 }
