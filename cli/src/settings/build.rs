@@ -15,8 +15,8 @@ use super::export::ImageAttrs;
 use super::output::{self, Output, Outputs, Shorthands};
 use super::transfer::{self, Wanted, Way};
 use super::{
-    Env, SettingsError, Spool, Surroundings, ValueError, cache, env_vars, host, host_env, image, network, pair,
-    platform, progress, registries, secret, size, ssh, tag, ulimit,
+    Env, SettingsError, Spool, Surroundings, ValueError, cache, docker_format, env_vars, host, host_env, image,
+    network, pair, platform, progress, registries, secret, size, ssh, tag, ulimit,
 };
 use crate::args::build::{BuildArgs, BuilderArgs, CacheArgs, SandboxArgs, SourceArgs};
 use crate::report::Mode;
@@ -144,6 +144,7 @@ fn request(
         context: ContextSource::Verbatim(String::new()),
         dockerfile: polyarch_builder::request::DockerfileSource::Text(Vec::new()),
     };
+    docker_format::check(&request, annotations)?;
     let Inputs { context, dockerfile } = context::resolve(&args.context, args.source.file.as_deref(), around)?;
     Ok(BuildRequest { context, dockerfile, ..request })
 }

@@ -13,6 +13,7 @@ pub mod cache;
 pub mod call;
 pub mod context;
 pub mod csv;
+pub mod docker_format;
 pub mod dockerfile;
 pub mod env;
 pub mod env_vars;

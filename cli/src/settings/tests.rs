@@ -214,3 +214,21 @@ fn errors_as_the_user_sees_them() {
         lines.iter().map(|line| format!("$ polyarch build {line}\n{}", bench.error(line))).collect();
     insta::assert_snapshot!(shown.join("\n"));
 }
+
+#[test]
+fn what_the_docker_format_cannot_hold_is_said_at_once() {
+    let bench = Bench::new();
+    for (option, want) in [
+        ("--annotation index:a=1 --annotation b=2", "--annotation index:a, --annotation manifest:b"),
+        ("--annotation manifest-descriptor[linux/amd64]:a=1", "--annotation manifest-descriptor:a"),
+        ("--provenance=true --sbom=true", "--provenance, --sbom"),
+        ("--compression zstd", "--compression zstd"),
+    ] {
+        let text = bench.error(&format!("app --format docker {option}"));
+        assert!(text.contains(&format!("the docker format cannot hold {want}\n")), "{text}");
+        assert!(bench.build(&format!("app {option}")).is_ok());
+    }
+    for held in ["--annotation index-descriptor:a=1", "--compression gzip", "--label a=1"] {
+        assert!(bench.build(&format!("app --format docker {held}")).is_ok(), "{held}");
+    }
+}

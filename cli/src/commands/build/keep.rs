@@ -1,6 +1,6 @@
 //! What a build leaves in the store: names, so that a collection does not take its result.
 
-use polyarch_registry::oci::RawManifest;
+use polyarch_registry::oci::{Descriptor, RawManifest};
 
 use super::execute::Means;
 use super::solve::Solved;
@@ -18,8 +18,13 @@ pub(super) async fn result(means: &Means<'_>, root: &RawManifest) -> Result<Opti
     if names.is_empty() {
         names.push(format!("build-{}", root.digest().short()));
     }
+    let annotations = &means.settings.annotations.index_descriptor;
+    let descriptor = Descriptor {
+        annotations: annotations.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+        ..root.descriptor()
+    };
     for name in &names {
-        means.store.set_root(name, &root.descriptor()).await?;
+        means.store.set_root(name, &descriptor).await?;
     }
     Ok(Some(names.swap_remove(0)))
 }
