@@ -40,6 +40,22 @@ pub struct PlatformPlan {
     pub emulated_runs: usize,
 }
 
+impl PlatformPlan {
+    /// Returns the image the target is built upon, through all stages between, and its platform.
+    pub fn base(&self) -> Option<(&str, &Platform)> {
+        let mut stage = self.stages.last()?;
+        // No stage is under itself, so each is met once.
+        for _ in &self.stages {
+            match &stage.base {
+                Base::Image(name) => return Some((name, &stage.platform)),
+                Base::Stage(name) => stage = self.stages.iter().find(|stage| stage.name == *name)?,
+                Base::Scratch | Base::Context(_) => return None,
+            }
+        }
+        None
+    }
+}
+
 /// How one stage will be built for one platform.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StagePlan {

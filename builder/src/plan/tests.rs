@@ -316,3 +316,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_target_s_base_is_found_through_its_stages() {
+    let base = |text: &str| {
+        let plan = plan(&parse(text.as_bytes()).unwrap(), &input("linux/arm64", &[laptop()]));
+        plan.platforms[0].base().map(|(name, platform)| format!("{name} {platform}"))
+    };
+    let through = "FROM debian AS a\nFROM --platform=$BUILDPLATFORM golang AS tools\nFROM a AS b\nFROM b\nCOPY --from=tools / /\n";
+    assert_eq!(base(through).as_deref(), Some("debian linux/arm64"));
+    assert_eq!(base("FROM debian AS a\nFROM scratch\nCOPY --from=a / /\n"), None);
+}

@@ -1,41 +1,72 @@
 //! Sending verified blobs to the registries while other platforms still build.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use polyarch_builder::run::BuiltImage;
-use polyarch_registry::transfer::{BlobPusher, MountSources};
+use polyarch_registry::oci::Descriptor;
+use polyarch_registry::transfer::BlobPusher;
 
 use super::execute::Means;
+use super::mounts;
+use super::planning::Place;
 use crate::commands::publish;
 use crate::settings::output::Output;
+use crate::settings::transfer::Way;
 
 /// Blobs on their way before the index is known. Clones share the pusher.
 #[derive(Clone)]
-pub(super) struct Early(Arc<Mutex<Option<BlobPusher>>>);
+pub(super) struct Early(Arc<Mutex<State>>);
+
+enum State {
+    /// It is not known yet what can be mounted; these blobs wait for it.
+    Waiting(Vec<Descriptor>),
+    Pushing(BlobPusher),
+    Taken,
+}
 
 impl Early {
-    /// Starts a pusher for all tags, if the result is to be published.
-    pub(super) fn start(means: &Means<'_>) -> Option<Self> {
+    /// Returns a queue for the blobs, if the result is to be published.
+    pub(super) fn new(means: &Means<'_>) -> Option<Self> {
         let publishes = means.settings.outputs.iter().any(|output| matches!(output, Output::Registry { .. }));
-        publishes.then(|| {
-            let registries = means.settings.registries.clone();
-            let publisher = publish::publisher(registries, means.store.clone(), means.events.clone());
-            let pusher = publisher.pusher(&means.settings.tags, &MountSources::new());
-            Self(Arc::new(Mutex::new(Some(pusher))))
-        })
+        publishes.then(|| Self(Arc::new(Mutex::new(State::Waiting(Vec::new())))))
+    }
+
+    /// Finds out what can be mounted, then starts a pusher for all tags with what has waited. Ends within seconds.
+    pub(super) async fn start(&self, means: &Means<'_>, places: &[Place]) {
+        // A daemon that pushes finds its own mounts.
+        let mounts = match means.settings.transfer {
+            Way::Store => mounts::sources(means, places).await,
+            Way::Daemon { .. } => Default::default(),
+        };
+        let registries = means.settings.registries.clone();
+        let publisher = publish::publisher(registries, means.store.clone(), means.events.clone());
+        let pusher = publisher.pusher(&means.settings.tags, &mounts);
+        let mut state = self.state();
+        if let State::Waiting(waiting) = &*state {
+            waiting.iter().for_each(|descriptor| pusher.push(descriptor));
+            *state = State::Pushing(pusher);
+        }
     }
 
     /// Queues a verified image's blobs.
     pub(super) fn push(&self, image: &BuiltImage) {
-        if let Some(pusher) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
-            for descriptor in image.layers.iter().chain([&image.config]) {
-                pusher.push(descriptor);
-            }
+        let blobs = image.layers.iter().chain([&image.config]);
+        match &mut *self.state() {
+            State::Waiting(waiting) => waiting.extend(blobs.cloned()),
+            State::Pushing(pusher) => blobs.for_each(|descriptor| pusher.push(descriptor)),
+            State::Taken => {}
         }
     }
 
     /// Hands the pusher over to who publishes.
     pub(super) fn take(&self) -> Option<BlobPusher> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        match std::mem::replace(&mut *self.state(), State::Taken) {
+            State::Pushing(pusher) => Some(pusher),
+            State::Waiting(_) | State::Taken => None,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -9,6 +9,7 @@ mod early;
 mod errors;
 mod execute;
 mod keep;
+mod mounts;
 mod nodes;
 mod outputs;
 mod planning;

@@ -18,6 +18,7 @@ use super::execute::Means;
 use crate::diagnostics::Diagnostic;
 use crate::exit_code::ExitCode;
 use crate::settings::BuildSettings;
+use crate::settings::transfer::Way;
 
 /// Where one platform is built.
 #[derive(Debug, Clone)]
@@ -27,6 +28,8 @@ pub(super) struct Place {
     pub(super) node: usize,
     /// What the plan says, in a few words.
     pub(super) how: String,
+    /// The image under the target, as written, and the platform it is wanted for.
+    pub(super) base: Option<(String, Platform)>,
 }
 
 /// Returns the platforms asked for, or the first node's own.
@@ -57,15 +60,16 @@ pub(super) fn plan(means: &Means<'_>, nodes: &[Node], platforms: &[Platform]) ->
         let node = &nodes[place.node];
         let events = means.events.for_platform(&place.platform);
         let (builder, version) = (node.builder.clone(), node.facts.version.clone());
-        let how = format!("{}; {}", place.how, exporter(node));
+        let how = format!("{}; {}", place.how, exporter(means, node));
         events.send(EventKind::NodeChosen { node: node.name.clone(), builder, version, how });
     }
     Ok(places)
 }
 
 /// How the image leaves the node.
-fn exporter(node: &Node) -> &'static str {
+fn exporter(means: &Means<'_>, node: &Node) -> &'static str {
     match node.facts.store {
+        _ if means.settings.transfer != Way::Store => "pushed by the daemon",
         ImageStore::Containerd | ImageStore::Buildkitd => "exported by digest",
         ImageStore::Classic => "exported from the image store, compressed here",
     }
@@ -132,7 +136,8 @@ fn by_plan(plan: &Plan, nodes: &[Node]) -> Vec<Place> {
     let names = names(nodes);
     let place = |one: &PlatformPlan| {
         let node = names.iter().position(|name| *name == one.node).unwrap_or(0);
-        Place { platform: one.platform.clone(), node, how: words(one) }
+        let base = one.base().map(|(name, platform)| (name.to_owned(), platform.clone()));
+        Place { platform: one.platform.clone(), node, how: words(one), base }
     };
     plan.platforms.iter().map(place).collect()
 }
@@ -158,5 +163,7 @@ pub(super) fn by_facts(nodes: &[Node], platforms: &[Platform]) -> Vec<Place> {
         let any = || nodes.iter().position(|node| node.facts.runs(platform));
         native.or_else(any).unwrap_or(0)
     };
-    platforms.iter().map(|p| Place { platform: p.clone(), node: find(p), how: "not planned".to_owned() }).collect()
+    let how = "not planned";
+    let place = |p: &Platform| Place { platform: p.clone(), node: find(p), how: how.to_owned(), base: None };
+    platforms.iter().map(place).collect()
 }

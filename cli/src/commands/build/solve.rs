@@ -60,7 +60,7 @@ pub(super) async fn all(means: &Means<'_>, nodes: &[Node], places: &[Place]) -> 
         builder: nodes[place.node].builder.clone(),
         executor: Arc::clone(&executors[&place.node]),
     });
-    let early = Early::start(means);
+    let early = Early::new(means);
     let pusher = early.clone();
     let control = Control {
         on_failure: match means.settings.on_failure {
@@ -75,7 +75,12 @@ pub(super) async fn all(means: &Means<'_>, nodes: &[Node], places: &[Place]) -> 
             }
         }),
     };
-    let outcomes = dispatch(jobs.collect(), &control, &means.events).await;
+    let starting = async {
+        if let Some(early) = &early {
+            early.start(means, places).await;
+        }
+    };
+    let (outcomes, ()) = tokio::join!(dispatch(jobs.collect(), &control, &means.events), starting);
     let platforms = places.iter().map(|place| place.platform.clone()).collect();
     Ok(Solved { platforms, outcomes, early })
 }
