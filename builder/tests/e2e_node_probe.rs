@@ -1,5 +1,4 @@
 //! What is concluded about real daemons.
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a failing helper is a failing test, and skips are told")]
 
 mod node_bed;
