@@ -6,12 +6,14 @@
 use std::sync::Arc;
 
 use polyarch_registry::oci::config::ImageConfig;
+use polyarch_registry::oci::media_type::layer_compression;
 use polyarch_registry::oci::validate::validate_image;
 use polyarch_registry::oci::{Descriptor, Digest, ImageManifest, Manifest, Platform, RawManifest};
-use polyarch_registry::store::{BlobStoreExt, LayoutStore};
+use polyarch_registry::store::{BlobStore, BlobStoreExt, LayoutStore};
 use polyarch_registry::verify::{StoreSource, VerifyOptions, check_layer};
 use tokio::task::JoinSet;
 
+use super::arrivals::Arrivals;
 use super::outcome::{Attestation, BuiltImage, PlatformError};
 use crate::buildkit::Steps;
 
@@ -28,18 +30,23 @@ pub struct Found {
     pub steps: Steps,
 }
 
-/// Checks one platform's result. `limit` bounds the config in bytes.
+/// Where results are looked at.
+pub struct Place<'a> {
+    /// The store they are in.
+    pub store: &'a Arc<LayoutStore>,
+    /// What is known of its layers.
+    pub arrivals: &'a Arc<Arrivals>,
+    /// Largest config, in bytes.
+    pub config_bytes: u64,
+}
+
+/// Checks one platform's result.
 ///
 /// # Errors
 /// [`PlatformError::Verification`] with every problem, or [`PlatformError::Store`].
-pub async fn image(
-    store: &Arc<LayoutStore>,
-    platform: &Platform,
-    found: Found,
-    limit: u64,
-) -> Result<BuiltImage, PlatformError> {
-    let (image, diff_ids) = described(store, platform, found, limit).await?;
-    let problems = layers(store, &image.layers, &diff_ids).await?;
+pub async fn image(place: &Place<'_>, platform: &Platform, found: Found) -> Result<BuiltImage, PlatformError> {
+    let (image, diff_ids) = described(place.store, platform, found, place.config_bytes).await?;
+    let problems = layers(place, &image.layers, &diff_ids).await?;
     match problems.is_empty() {
         true => Ok(image),
         false => Err(PlatformError::Verification { platform: platform.clone(), problems }),
@@ -107,21 +114,17 @@ fn misattributed(attestation: &Attestation, image: &RawManifest) -> Option<Strin
     (*about != want).then(|| format!("attestation {} is about {about:?}, expected {want}", descriptor.digest))
 }
 
-/// Inflates and hashes the layers this store has not seen before, concurrently.
-async fn layers(
-    store: &Arc<LayoutStore>,
-    layers: &[Descriptor],
-    diff_ids: &[Digest],
-) -> Result<Vec<String>, PlatformError> {
+/// Compares all layers with their diff_ids, concurrently.
+async fn layers(place: &Place<'_>, layers: &[Descriptor], diff_ids: &[Digest]) -> Result<Vec<String>, PlatformError> {
     let mut tasks = JoinSet::new();
     for (layer, want) in layers.iter().cloned().zip(diff_ids.iter().cloned()) {
-        let store = Arc::clone(store);
-        tasks.spawn(async move { one_layer(&store, &layer, &want).await });
+        let (store, arrivals) = (Arc::clone(place.store), Arc::clone(place.arrivals));
+        tasks.spawn(async move { one_layer(&store, &arrivals, &layer, &want).await });
     }
     let mut problems = Vec::new();
     while let Some(joined) = tasks.join_next().await {
         match joined {
-            Ok(result) => problems.extend(result?),
+            Ok(found) => problems.extend(found),
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             Err(_) => return Err(PlatformError::Cancelled),
         }
@@ -130,16 +133,16 @@ async fn layers(
     Ok(problems)
 }
 
-/// What a layer blob inflates to never changes, so it is found out once per store.
-async fn one_layer(store: &LayoutStore, layer: &Descriptor, want: &Digest) -> Result<Vec<String>, PlatformError> {
-    let known = store.verified_layers()?;
-    if known.diff_id(&layer.digest).await?.as_ref() == Some(want) {
-        return Ok(Vec::new());
+/// What a layer blob inflates to never changes, so it is found out once per store, and while it arrives. Only what is
+/// wrong is looked at in full here, to tell it.
+async fn one_layer(store: &LayoutStore, arrivals: &Arrivals, layer: &Descriptor, want: &Digest) -> Vec<String> {
+    if let Some(found) = arrivals.layer(&layer.digest, layer.size).await
+        && found.diff_id == *want
+        && layer_compression(&layer.media_type) == Some(found.compression)
+        && matches!(store.stat(&layer.digest).await, Ok(Some(size)) if size == layer.size)
+    {
+        return Vec::new();
     }
-    let source = StoreSource(store.clone());
-    let findings = check_layer(&source, layer, want, VerifyOptions::UNPACKED_LIMIT).await;
-    if findings.is_empty() {
-        known.insert(&layer.digest, want).await?;
-    }
-    Ok(findings.iter().map(|finding| format!("layer {}: {finding}", layer.digest)).collect())
+    let findings = check_layer(&StoreSource(store.clone()), layer, want, VerifyOptions::UNPACKED_LIMIT).await;
+    findings.iter().map(|finding| format!("layer {}: {finding}", layer.digest)).collect()
 }

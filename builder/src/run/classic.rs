@@ -68,7 +68,7 @@ impl ClassicExecutor {
             let manifest = manifest(&self.node.request, platform, &image)?;
             self.node.store.put_bytes(manifest.bytes().clone()).await?;
             let found = check::Found { manifest, attestations: Vec::new(), steps: outcome.steps };
-            check::image(&self.node.store, platform, found, self.node.manifest_bytes).await
+            check::image(&self.node.place(), platform, found).await
         };
         tokio::select! {
             built = taking => built,

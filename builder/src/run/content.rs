@@ -10,6 +10,7 @@ use polyarch_registry::oci::{Descriptor, Manifest, Platform, RawManifest, media_
 use polyarch_registry::store::{BlobStoreExt, LayoutStore};
 use tokio_util::sync::CancellationToken;
 
+use super::arrivals::Arrivals;
 use super::check;
 use super::dispatch::Executor;
 use super::outcome::{Attestation, BuiltImage, PlatformError};
@@ -35,6 +36,8 @@ pub struct NodeSession {
     pub request: Arc<BuildRequest>,
     /// Where results go.
     pub store: Arc<LayoutStore>,
+    /// What comes into the store.
+    pub arrivals: Arc<Arrivals>,
     /// Largest manifest or config, in bytes.
     pub manifest_bytes: u64,
 }
@@ -88,6 +91,13 @@ impl NodeSession {
     }
 }
 
+impl NodeSession {
+    /// Where results of this node are checked.
+    pub(super) fn place(&self) -> check::Place<'_> {
+        check::Place { store: &self.store, arrivals: &self.arrivals, config_bytes: self.manifest_bytes }
+    }
+}
+
 pub(super) fn solve_error(platform: &Platform, source: SolveError) -> PlatformError {
     match source {
         SolveError::Cancelled => PlatformError::Cancelled,
@@ -128,7 +138,7 @@ async fn collect(
     steps: Steps,
 ) -> Result<BuiltImage, PlatformError> {
     let found = find(node, platform, root, steps).await?;
-    check::image(&node.store, platform, found, node.manifest_bytes).await
+    check::image(&node.place(), platform, found).await
 }
 
 /// Reads the manifests of a result from the store; layers need not be there.

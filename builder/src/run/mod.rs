@@ -3,6 +3,7 @@
 //! Owns: placement, the dispatcher, one executor per kind of daemon, and the check every result passes before it
 //! counts as built. Never: publishes, prints, or lets one platform's failure end another's build.
 
+pub mod arrivals;
 pub mod check;
 pub mod classic;
 pub mod content;

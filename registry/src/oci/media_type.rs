@@ -108,6 +108,20 @@ pub enum LayerCompression {
     Zstd,
 }
 
+impl LayerCompression {
+    /// All there are.
+    pub const ALL: [Self; 3] = [Self::None, Self::Gzip, Self::Zstd];
+
+    /// Returns a short name, for file names and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
+        }
+    }
+}
+
 /// Returns the compression a layer's media type promises, or `None` for what is not a layer.
 pub fn layer_compression(media_type: &str) -> Option<LayerCompression> {
     let nondistributable = media_type

@@ -27,6 +27,11 @@ impl Budget {
         Self { limit, used: AtomicU64::new(0) }
     }
 
+    /// Makes the next read fail.
+    pub(super) fn exhaust(&self) {
+        self.used.store(u64::MAX / 2, Ordering::Relaxed);
+    }
+
     fn spend(&self, bytes: u64) -> bool {
         self.used.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) <= self.limit
     }
@@ -65,6 +70,17 @@ pub(super) fn examine_layer(
     // A source that failed explains every error after it.
     let (diff_id, findings) = if raw.has_failed() { (None, Vec::new()) } else { (diff_id, findings) };
     Examined { raw: raw.finish(), diff_id, findings }
+}
+
+/// Decompresses a layer whose own bytes are known to be right. `None` if anything is wrong with it.
+pub(super) fn unpacked_diff_id(raw: impl BufRead, compression: LayerCompression, budget: &Budget) -> Option<Digest> {
+    let hasher = Hasher::sha256();
+    let unpacked = match compression {
+        LayerCompression::None => unpack(raw, hasher, budget),
+        LayerCompression::Gzip => unpack(MultiGzDecoder::new(raw), hasher, budget),
+        LayerCompression::Zstd => unpack(zstd_decoder(raw).ok()?, hasher, budget),
+    };
+    unpacked.diff_id.filter(|_| unpacked.findings.is_empty())
 }
 
 fn zstd_decoder<R: BufRead>(raw: R) -> io::Result<zstd::stream::read::Decoder<'static, R>> {

@@ -16,10 +16,12 @@ mod source;
 mod tar_walk;
 #[cfg(test)]
 mod tests;
+mod unpack;
 
 pub use deep::check_layer;
 pub use report::{Finding, FindingKind, PlatformReport, Report};
 pub use source::{ContentSource, MANIFEST_LIMIT, SourceError, StoreSource};
+pub use unpack::{sniff_file, sniff_layer, unpack_file};
 
 use crate::oci::{Platform, RawManifest};
 

@@ -37,7 +37,7 @@ pub(super) async fn ask(means: &Means<'_>, nodes: &[Node], question: Question) -
     let mut sessions = BTreeMap::new();
     for place in &places {
         if let Entry::Vacant(vacant) = sessions.entry(place.node) {
-            vacant.insert(Arc::new(solve::session(means, &nodes[place.node]).await?));
+            vacant.insert(Arc::new(solve::session(means, &nodes[place.node], &solve::arrivals(means, None)).await?));
         }
     }
     let asking = places.iter().map(|place| {

@@ -1,4 +1,4 @@
-//! Sending verified blobs to the registries while other platforms still build.
+//! Sending blobs whose digest is right to the registries while the rest still builds. Manifests wait until all is verified.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -50,10 +50,14 @@ impl Early {
 
     /// Queues a verified image's blobs.
     pub(super) fn push(&self, image: &BuiltImage) {
-        let blobs = image.layers.iter().chain([&image.config]);
+        image.layers.iter().chain([&image.config]).for_each(|blob| self.push_blob(blob));
+    }
+
+    /// Queues one blob that is complete in the store.
+    pub(super) fn push_blob(&self, blob: &Descriptor) {
         match &mut *self.state() {
-            State::Waiting(waiting) => waiting.extend(blobs.cloned()),
-            State::Pushing(pusher) => blobs.for_each(|descriptor| pusher.push(descriptor)),
+            State::Waiting(waiting) => waiting.push(blob.clone()),
+            State::Pushing(pusher) => pusher.push(blob),
             State::Taken => {}
         }
     }

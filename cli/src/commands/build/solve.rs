@@ -7,6 +7,7 @@ use std::sync::Arc;
 use polyarch_builder::classic::sweep;
 use polyarch_builder::node::facts::ImageStore;
 use polyarch_builder::node::probe::Node;
+use polyarch_builder::run::arrivals::{Arrivals, OnLayer, Watched};
 use polyarch_builder::run::classic::ClassicExecutor;
 use polyarch_builder::run::content::ContentExecutor;
 use polyarch_builder::run::content::NodeSession;
@@ -48,10 +49,12 @@ impl Solved {
 
 /// Solves all platforms.
 pub(super) async fn all(means: &Means<'_>, nodes: &[Node], places: &[Place]) -> Result<Solved, Diagnostic> {
+    let early = Early::new(means);
+    let arrivals = arrivals(means, early.clone());
     let mut executors = BTreeMap::new();
     for place in places {
         if let Entry::Vacant(vacant) = executors.entry(place.node) {
-            vacant.insert(executor(means, &nodes[place.node]).await?);
+            vacant.insert(executor(means, &nodes[place.node], &arrivals).await?);
         }
     }
     let jobs = places.iter().map(|place| Job {
@@ -60,7 +63,6 @@ pub(super) async fn all(means: &Means<'_>, nodes: &[Node], places: &[Place]) -> 
         builder: nodes[place.node].builder.clone(),
         executor: Arc::clone(&executors[&place.node]),
     });
-    let early = Early::new(means);
     let pusher = early.clone();
     let control = Control {
         on_failure: match means.settings.on_failure {
@@ -85,8 +87,19 @@ pub(super) async fn all(means: &Means<'_>, nodes: &[Node], places: &[Place]) -> 
     Ok(Solved { platforms, outcomes, early })
 }
 
-async fn executor(means: &Means<'_>, node: &Node) -> Result<Arc<dyn Executor>, Diagnostic> {
-    let session = Arc::new(session(means, node).await?);
+/// Watches the store. A layer is on its way to the registries while the rest of its image is still exported: without a
+/// manifest that names it, nobody sees it there.
+pub(super) fn arrivals(means: &Means<'_>, early: Option<Early>) -> Arc<Arrivals> {
+    let on_layer: OnLayer = Arc::new(move |layer| {
+        if let Some(pusher) = &early {
+            pusher.push_blob(layer);
+        }
+    });
+    Arc::new(Arrivals::new(Arc::clone(&means.store), on_layer))
+}
+
+async fn executor(means: &Means<'_>, node: &Node, arrivals: &Arc<Arrivals>) -> Result<Arc<dyn Executor>, Diagnostic> {
+    let session = Arc::new(session(means, node, arrivals).await?);
     Ok(match &node.docker {
         Some(docker) if node.facts.store == ImageStore::Classic => {
             // What a killed process left; a daemon that refuses to list is no reason not to build.
@@ -108,11 +121,15 @@ fn takes_content(means: &Means<'_>, node: &Node) -> bool {
 }
 
 /// Opens a node's session, which serves what the request names.
-pub(super) async fn session(means: &Means<'_>, node: &Node) -> Result<NodeSession, Diagnostic> {
+pub(super) async fn session(
+    means: &Means<'_>,
+    node: &Node,
+    arrivals: &Arc<Arrivals>,
+) -> Result<NodeSession, Diagnostic> {
     let parts = SessionParts {
         worker: &node.worker,
         auth: auth::of(&means.settings.registries),
-        export: takes_content(means, node).then(|| means.store.clone() as Arc<dyn BlobStore>),
+        export: takes_content(means, node).then(|| Arc::new(Watched(Arc::clone(arrivals))) as Arc<dyn BlobStore>),
         files: polyarch_builder::buildkit::session::FileSend::None,
         events: &means.events,
     };
@@ -124,6 +141,7 @@ pub(super) async fn session(means: &Means<'_>, node: &Node) -> Result<NodeSessio
         names,
         request: Arc::new(request),
         store: Arc::clone(&means.store),
+        arrivals: Arc::clone(arrivals),
         manifest_bytes: means.limits.manifest_bytes,
     })
 }

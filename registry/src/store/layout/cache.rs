@@ -31,11 +31,7 @@ pub struct LayerForm {
 
 impl LayerForm {
     fn folder(self) -> String {
-        let name = match self.compression {
-            LayerCompression::None => "none",
-            LayerCompression::Gzip => "gzip",
-            LayerCompression::Zstd => "zstd",
-        };
+        let name = self.compression.name();
         self.level.map_or_else(|| name.to_owned(), |level| format!("{name}{level:+}"))
     }
 }

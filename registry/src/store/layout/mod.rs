@@ -48,7 +48,7 @@ pub use self::gc::Removed;
 pub use self::index::{REF_NAME, Root, RootKey};
 pub use self::lease::Lease;
 pub use self::list::RootSummary;
-pub use self::verified::VerifiedLayers;
+pub use self::verified::{VerifiedLayer, VerifiedLayers};
 
 /// Bytes fetched from disk at once: a read hops to a blocking thread, so it must be worth it.
 const READ_CHUNK: usize = 256 * 1024;

@@ -1,5 +1,5 @@
-//! Which layers were inflated and hashed here before: `cache/verified/ALG-HEX` holds the diff_id, so that a rebuild does
-//! not inflate an unchanged base again.
+//! Which layers were inflated and hashed here before: `cache/verified/ALG-HEX` holds compression and diff_id,
+//! so that a rebuild does not inflate an unchanged base again.
 //!
 //! Owns: the side table. Never: speaks for a blob that is gone (blobs are content-addressed and verified on entry,
 //! so an entry stays true for as long as the digest does). Losing the table costs time only.
@@ -12,9 +12,31 @@ use super::disk::{blocking, io_error, make_dir, read_small, write_atomic};
 use super::paths::Paths;
 use super::{LayoutStore, StoreError};
 use crate::oci::Digest;
+use crate::oci::media_type::LayerCompression;
 
-/// An entry is one digest.
+/// An entry is one word and one digest.
 const ENTRY_LIMIT: u64 = 256;
+
+/// What a layer blob was found to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedLayer {
+    /// How its tar is compressed.
+    pub compression: LayerCompression,
+    /// Digest of the tar.
+    pub diff_id: Digest,
+}
+
+impl VerifiedLayer {
+    fn to_entry(&self) -> String {
+        format!("{} {}", self.compression.name(), self.diff_id)
+    }
+
+    fn from_entry(bytes: &[u8]) -> Option<Self> {
+        let (name, diff_id) = std::str::from_utf8(bytes).ok()?.split_once(' ')?;
+        let compression = LayerCompression::ALL.into_iter().find(|compression| compression.name() == name)?;
+        Some(Self { compression, diff_id: diff_id.parse().ok()? })
+    }
+}
 
 /// The table of one store.
 #[derive(Debug, Clone)]
@@ -34,14 +56,14 @@ impl LayoutStore {
 }
 
 impl VerifiedLayers {
-    /// Returns the diff_id a layer blob was found to have.
+    /// Returns what a layer blob was found to be.
     ///
     /// # Errors
     /// I/O only; a damaged entry is a miss.
-    pub async fn diff_id(&self, blob: &Digest) -> Result<Option<Digest>, StoreError> {
+    pub async fn lookup(&self, blob: &Digest) -> Result<Option<VerifiedLayer>, StoreError> {
         let entry = entry_path(&self.store.paths, blob);
         blocking(move || match read_small(&entry, ENTRY_LIMIT) {
-            Ok(bytes) => Ok(String::from_utf8(bytes).ok().and_then(|text| text.parse().ok())),
+            Ok(bytes) => Ok(VerifiedLayer::from_entry(&bytes)),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::FileTooLarge) => Ok(None),
             Err(error) => Err(io_error("read", &entry)(error)),
         })
@@ -52,10 +74,10 @@ impl VerifiedLayers {
     ///
     /// # Errors
     /// I/O.
-    pub async fn insert(&self, blob: &Digest, diff_id: &Digest) -> Result<(), StoreError> {
+    pub async fn insert(&self, blob: &Digest, layer: &VerifiedLayer) -> Result<(), StoreError> {
         let lease = self.store.lease().await?;
         let paths = Arc::clone(&self.store.paths);
-        let (entry, text) = (entry_path(&paths, blob), diff_id.to_string());
+        let (entry, text) = (entry_path(&paths, blob), layer.to_entry());
         blocking(move || {
             entry.parent().map_or(Ok(()), make_dir)?;
             write_atomic(&paths.ingest(), &entry, text.as_bytes())?;
@@ -77,13 +99,14 @@ mod tests {
     #[tokio::test]
     async fn remembers_across_openings_and_ignores_damage() {
         let dir = tempfile::tempdir().unwrap();
-        let (blob, diff_id) = (Digest::sha256("blob"), Digest::sha256("layer"));
+        let blob = Digest::sha256("blob");
+        let layer = VerifiedLayer { compression: LayerCompression::Gzip, diff_id: Digest::sha256("layer") };
         let table = LayoutStore::open(dir.path()).await.unwrap().verified_layers().unwrap();
-        assert_eq!(table.diff_id(&blob).await.unwrap(), None);
-        table.insert(&blob, &diff_id).await.unwrap();
+        assert_eq!(table.lookup(&blob).await.unwrap(), None);
+        table.insert(&blob, &layer).await.unwrap();
         let again = LayoutStore::open(dir.path()).await.unwrap().verified_layers().unwrap();
-        assert_eq!(again.diff_id(&blob).await.unwrap(), Some(diff_id));
+        assert_eq!(again.lookup(&blob).await.unwrap(), Some(layer));
         std::fs::write(entry_path(&again.store.paths, &blob), "nonsense").unwrap();
-        assert_eq!(again.diff_id(&blob).await.unwrap(), None);
+        assert_eq!(again.lookup(&blob).await.unwrap(), None);
     }
 }
