@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use polyarch_registry::oci::config::ImageConfig;
+use polyarch_registry::oci::index_builder::REFERENCE_DIGEST;
 use polyarch_registry::oci::media_type::layer_compression;
 use polyarch_registry::oci::validate::validate_image;
 use polyarch_registry::oci::{Descriptor, Digest, ImageManifest, Manifest, Platform, RawManifest};
@@ -16,9 +17,6 @@ use tokio::task::JoinSet;
 use super::arrivals::Arrivals;
 use super::outcome::{Attestation, BuiltImage, PlatformError};
 use crate::buildkit::Steps;
-
-/// Annotation of an attestation's index entry that names the manifest it is about.
-const REFERENCE_DIGEST: &str = "vnd.docker.reference.digest";
 
 /// An unchecked result in the store.
 pub struct Found {
@@ -109,9 +107,9 @@ fn built(platform: &Platform, found: Found, view: ImageManifest, config_platform
 /// An attestation says which manifest it is about (BuildKit `docs/attestations/attestation-storage.md`).
 fn misattributed(attestation: &Attestation, image: &RawManifest) -> Option<String> {
     let descriptor = &attestation.descriptor;
-    let about = descriptor.annotations.get(REFERENCE_DIGEST)?;
+    let about = descriptor.annotations.get(REFERENCE_DIGEST).map(String::as_str).unwrap_or_default();
     let want = image.digest().to_string();
-    (*about != want).then(|| format!("attestation {} is about {about:?}, expected {want}", descriptor.digest))
+    (about != want).then(|| format!("attestation {} is about {about:?}, expected {want}", descriptor.digest))
 }
 
 /// Compares all layers with their diff_ids, concurrently.

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use polyarch_registry::oci::index_builder::REFERENCE_TYPE;
 use polyarch_registry::oci::{Descriptor, Manifest, Platform, RawManifest, media_type};
 use polyarch_registry::store::{BlobStoreExt, LayoutStore};
 use tokio_util::sync::CancellationToken;
@@ -20,9 +21,6 @@ use crate::buildkit::solve::new_ref;
 use crate::buildkit::{CallAnswer, CallSpec, Export, Session, SolveError, SolveOutcome, SolveSpec, Steps, Worker};
 use crate::event_sink::EventSink;
 use crate::request::BuildRequest;
-
-/// Annotation of an index entry that names the kind of manifest (BuildKit `docs/attestations`).
-pub const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
 
 /// One node's BuildKit with an open session; shared by every platform built there.
 pub struct NodeSession {

@@ -51,8 +51,8 @@ impl From<ClientError> for Diagnostic {
 
 impl From<&PublishError> for Diagnostic {
     fn from(error: &PublishError) -> Self {
-        let code = match error {
-            PublishError::Graph(_) => ExitCode::Verification,
+        let code = match (error, error.kind()) {
+            (PublishError::Graph(_), _) | (_, ErrorKind::Mismatch) => ExitCode::Verification,
             _ => ExitCode::Publish,
         };
         let diagnostic = Self::new(code, error);

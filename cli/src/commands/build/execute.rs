@@ -12,6 +12,7 @@ use polyarch_builder::node::probe::Node;
 use polyarch_registry::store::LayoutStore;
 
 use super::call::{self, Answers};
+use super::solve::Solved;
 use super::{Done, daemon_push, keep, nodes, outputs, planning, report, solve};
 use crate::commands::Context;
 use crate::diagnostics::Diagnostic;
@@ -84,8 +85,19 @@ async fn on_nodes(means: &Means<'_>, nodes: &[Node]) -> Result<Done, Diagnostic>
     let solved = solve::all(means, nodes, &places).await?;
     let mut done = Done { report: report::of(&solved.outcomes, daemon_push::verified(means)), errors: Vec::new() };
     match solved.is_complete() {
-        true => outputs::produce(means, nodes, solved, &mut done).await?,
+        true => produce(means, nodes, solved, &mut done).await,
         false => keep::partial(means, &solved, &mut done.report).await?,
     }
     Ok(done)
+}
+
+/// Makes the outputs unless the user stops it. What was done before an error is told all the same: a tag may have moved.
+async fn produce(means: &Means<'_>, nodes: &[Node], solved: Solved, done: &mut Done) {
+    let cancel = &means.context.cancel;
+    let produced = tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(Diagnostic::cancelled()),
+        produced = outputs::produce(means, nodes, solved, done) => produced,
+    };
+    done.errors.extend(produced.err());
 }

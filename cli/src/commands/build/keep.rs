@@ -1,6 +1,7 @@
 //! What a build leaves in the store: names, so that a collection does not take its result.
 
-use polyarch_registry::oci::{Descriptor, RawManifest};
+use polyarch_registry::oci::{Descriptor, Digest, Manifest, RawManifest};
+use polyarch_registry::store::layout::RootKey;
 
 use super::execute::Means;
 use super::solve::Solved;
@@ -26,7 +27,15 @@ pub(super) async fn result(means: &Means<'_>, root: &RawManifest) -> Result<Opti
     for name in &names {
         means.store.set_root(name, &descriptor).await?;
     }
+    // What an earlier, incomplete attempt left is reached through the result now.
+    for digest in root.view().iter().flat_map(Manifest::references).map(|child| &child.digest).chain([root.digest()]) {
+        means.store.remove_roots(RootKey::Name(&partial_name(digest))).await?;
+    }
     Ok(Some(names.swap_remove(0)))
+}
+
+fn partial_name(manifest: &Digest) -> String {
+    format!("partial-{}", manifest.short())
 }
 
 /// Names the images of an incomplete build: the next attempt finds their blobs.
@@ -37,7 +46,7 @@ pub(super) async fn partial(means: &Means<'_>, solved: &Solved, report: &mut Bui
             report.warnings.push(format!("the image for {} was pushed as {at}", image.platform));
             continue;
         }
-        let name = format!("partial-{}", image.manifest.digest().short());
+        let name = partial_name(image.manifest.digest());
         means.store.set_root(&name, &image.manifest.descriptor()).await?;
         report.warnings.push(format!("the image for {} is kept in the store as {name}", image.platform));
     }

@@ -79,8 +79,9 @@ fn finish(settings: &BuildSettings, context: &Context, done: Done) -> Result<Exi
     for warning in &report.warnings {
         console.say(&format!("{} {}\n", console.err.warning("warning:"), crate::text::escape(warning)));
     }
-    write_files(settings, &report)?;
+    // The digest of what is published is told even where a file cannot be written.
     tell(settings, context, &report)?;
+    write_files(settings, &report)?;
     let codes = errors.iter().map(|error| error.code).chain([report.exit_code()]);
     Ok(codes.filter(|code| *code != ExitCode::Done).min().unwrap_or(ExitCode::Done))
 }
