@@ -133,13 +133,14 @@ impl Publisher {
             Err(error) => return all(error),
         };
         let target = Target::new(&self.registry, repository, graph, &placed, &self.events);
-        if let Err(error) = target.write().await {
-            return all(Arc::new(error));
-        }
+        let there = match target.write().await {
+            Ok(there) => there,
+            Err(error) => return all(Arc::new(error)),
+        };
         let blobs = Counts::of(&placed, |digest| graph.blobs.get(digest).map_or(0, |blob| blob.descriptor.size));
         let mut done = Vec::new();
         for destination in mine {
-            let tagged = target.tag(destination, &publication.root).await;
+            let tagged = target.tag(destination, &publication.root, &there).await;
             let digest = publication.root.digest().clone();
             done.push((destination.clone(), tagged.map(|tag| Published { digest, tag, blobs }).map_err(Arc::new)));
         }

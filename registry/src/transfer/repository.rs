@@ -4,7 +4,8 @@
 //! A manifest that is there already, byte for byte, is not written again.
 //! Never: moves a tag after anything failed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 
 use futures::future::FutureExt as _;
 use oci_client::errors::OciErrorCode;
@@ -42,40 +43,59 @@ impl<'a> Target<'a> {
         Self { registry, repository, graph, placed, events }
     }
 
-    /// Writes all manifests and reads them back, and looks at what was mounted.
-    pub(super) async fn write(&self) -> Result<(), PublishError> {
-        let (indexes, images): (Vec<&Node>, Vec<&Node>) = self.graph.manifests.iter().partition(|node| is_index(node));
+    /// Writes all manifests and reads them back, and looks at what was mounted. Returns those that were there.
+    pub(super) async fn write(&self) -> Result<BTreeSet<Digest>, PublishError> {
+        let there = self.look_for_all().await;
+        let absent = self.graph.manifests.iter().filter(|node| !there.contains(&node.digest));
+        let (indexes, images): (Vec<&Node>, Vec<&Node>) = absent.partition(|node| is_index(node));
         let writing = images.into_iter().map(|node| self.put(node).boxed()).collect();
-        let mut unread: Vec<&Node> = bounded(writing, PARALLEL).await?.into_iter().flatten().collect();
+        let mut unread: Vec<&Node> = bounded(writing, PARALLEL).await?;
         // An index may refer to another one, so these go in order.
         for node in indexes {
-            unread.extend(self.put(node).await?);
+            unread.push(self.put(node).await?);
         }
         bounded(unread.into_iter().map(|node| self.read_back(node).boxed()).collect(), PARALLEL).await?;
         let mounted = self.placed.iter().filter(|(_, placed)| **placed == Placed::Mounted);
-        bounded(mounted.map(|(digest, _)| self.look_at(digest).boxed()).collect(), PARALLEL).await.map(drop)
+        bounded(mounted.map(|(digest, _)| self.look_at(digest).boxed()).collect(), PARALLEL).await?;
+        Ok(there)
     }
 
-    /// Writes a manifest and returns it, or returns `None` if it is there byte for byte.
-    async fn put<'n>(&self, node: &'n Node) -> Result<Option<&'n Node>, PublishError> {
-        let at = self.repository.with_digest(node.digest.clone());
-        let all_present = node.blobs.iter().all(|digest| self.placed.get(digest) == Some(&Placed::Present));
-        // With new blobs the manifest is new too, and asking for it would be in vain.
-        if all_present && self.is_there(&at, node).await {
-            self.tell(TransferKind::ManifestVerified { digest: node.digest.clone() });
-            return Ok(None);
+    /// Returns the manifests that are there byte for byte. They are asked for at once: nothing is written yet.
+    async fn look_for_all(&self) -> BTreeSet<Digest> {
+        let candidates = self.graph.manifests.iter().filter(|node| self.may_be_there(node));
+        let looking = candidates.map(|node| async { Ok::<_, Infallible>(self.look_for(node).await) }.boxed());
+        let Ok(found) = bounded(looking.collect(), PARALLEL).await;
+        found.into_iter().flatten().collect()
+    }
+
+    /// With new blobs a manifest is new too, and with it every index: asking for them would be in vain.
+    fn may_be_there(&self, node: &Node) -> bool {
+        let is_present = |digest| self.placed.get(digest) == Some(&Placed::Present);
+        match is_index(node) {
+            true => self.placed.keys().all(is_present),
+            false => node.blobs.iter().all(is_present),
         }
+    }
+
+    /// Any trouble in looking is left to the writing that follows.
+    async fn look_for(&self, node: &Node) -> Option<Digest> {
+        let at = self.repository.with_digest(node.digest.clone());
+        let found = self.registry.get_manifest(&at).await.ok()?;
+        (found == node.manifest).then(|| {
+            self.tell(TransferKind::ManifestVerified { digest: node.digest.clone() });
+            node.digest.clone()
+        })
+    }
+
+    /// Writes a manifest and returns it.
+    async fn put<'n>(&self, node: &'n Node) -> Result<&'n Node, PublishError> {
+        let at = self.repository.with_digest(node.digest.clone());
         let put = || self.registry.put_manifest(&at, &node.manifest);
         self.patiently(put, |result| matches!(result, Err(error) if is_behind(error))).await.map_err(|source| {
             PublishError::Manifest { repository: self.repository.name(), digest: node.digest.clone(), source }
         })?;
         self.tell(TransferKind::ManifestPushed { digest: node.digest.clone() });
-        Ok(Some(node))
-    }
-
-    /// Any trouble in looking is left to the writing that follows.
-    async fn is_there(&self, at: &Reference, node: &Node) -> bool {
-        self.registry.get_manifest(at).await.is_ok_and(|found| found == node.manifest)
+        Ok(node)
     }
 
     async fn read_back(&self, node: &Node) -> Result<(), PublishError> {
@@ -109,15 +129,18 @@ impl<'a> Target<'a> {
 
     /// Moves a tag to the root and reads it back. A tag that is right already is not written:
     /// registries with immutable tags would refuse.
-    pub(super) async fn tag(&self, reference: &Reference, root: &RawManifest) -> Result<TagMove, PublishError> {
+    /// `there` are the manifests that were there: where the root is one, the tag probably points at it.
+    pub(super) async fn tag(
+        &self,
+        reference: &Reference,
+        root: &RawManifest,
+        there: &BTreeSet<Digest>,
+    ) -> Result<TagMove, PublishError> {
         let Some(tag) = reference.tag() else { return Ok(TagMove::None) };
         let at = self.repository.with_tag(tag);
         let digest = root.digest().clone();
         let fail = |source| PublishError::Tag { reference: at.clone(), source };
-        let before = self.registry.head_manifest(&at).await.map_err(fail)?;
-        if before.and_then(|head| head.digest).as_ref() == Some(&digest)
-            && self.registry.get_manifest(&at).await.map_err(fail)? == *root
-        {
+        if self.points_at(&at, root, there.contains(&digest)).await.map_err(fail)? {
             self.tell(TransferKind::TagUnchanged { tag: tag.to_owned(), digest });
             return Ok(TagMove::Unchanged);
         }
@@ -132,6 +155,21 @@ impl<'a> Target<'a> {
         }
         self.tell(TransferKind::TagMoved { tag: tag.to_owned(), digest });
         Ok(TagMove::Moved)
+    }
+
+    /// Whether a tag is right already. If that is `likely`, it is read at once, else only when its digest says so.
+    async fn points_at(&self, tag: &Reference, root: &RawManifest, likely: bool) -> Result<bool, ClientError> {
+        if !likely {
+            let head = self.registry.head_manifest(tag).await?;
+            if head.and_then(|head| head.digest).as_ref() != Some(root.digest()) {
+                return Ok(false);
+            }
+        }
+        match self.registry.get_manifest(tag).await {
+            Ok(found) => Ok(found == *root),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Repeats what a registry that is not consistent at once (GHCR, Docker Hub, Nexus) may answer better later.

@@ -77,11 +77,15 @@ async fn a_second_run_sends_nothing() {
     let (publisher, _log) = publisher(&image, client());
     let publication = publication(&image, vec![server.reference("app:1")]);
     publisher.publish(&publication).await[0].result.as_ref().unwrap();
-    let before = writes(&server).len();
+    let (before, asked) = (writes(&server).len(), server.seen().len());
     let outcomes = publisher.publish(&publication).await;
     let published = outcomes[0].result.as_ref().unwrap();
     assert_eq!((published.tag, published.blobs.present, published.blobs.sent), (TagMove::Unchanged, 5, 0));
     assert_eq!(writes(&server).len(), before);
+    // The version check, five blobs, three manifests, and the tag once.
+    let asked: Vec<_> =
+        server.seen().split_off(asked).iter().map(|seen| format!("{} {}", seen.method, seen.path)).collect();
+    assert_eq!(asked.len(), 10, "{asked:#?}");
 }
 
 #[tokio::test]
