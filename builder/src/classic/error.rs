@@ -2,6 +2,7 @@
 
 use polyarch_registry::oci::{ConfigError, Digest};
 use polyarch_registry::store::StoreError;
+use polyarch_registry::transfer::{ArchiveError, GraphError};
 
 use super::tar_stream::TarError;
 use crate::node::docker::DockerError;
@@ -66,6 +67,12 @@ pub enum ClassicError {
         /// What the bytes hash to, or `missing`.
         got: String,
     },
+    /// The image to load is incomplete or not an image.
+    #[error("cannot read the image to load")]
+    Graph(#[from] GraphError),
+    /// The image to load cannot be written as a tar.
+    #[error("cannot write the image to load")]
+    Archive(#[from] ArchiveError),
     /// What is stored cannot be loaded into this daemon.
     #[error("{what} cannot be loaded: {why}")]
     NotLoadable {

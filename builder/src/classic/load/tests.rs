@@ -2,9 +2,10 @@ use std::collections::BTreeMap;
 use std::io::Read;
 
 use futures::TryStreamExt;
-use polyarch_registry::oci::media_type::{OCI_INDEX, OCI_LAYER};
+use polyarch_registry::oci::media_type::OCI_LAYER;
 use polyarch_registry::oci::{Digest, Format, ImageBuilder, IndexBuilder};
-use polyarch_registry::store::{BlobStoreExt, MemoryStore};
+use polyarch_registry::store::MemoryStore;
+use polyarch_registry::transfer::ArchiveError;
 use serde_json::{Value, json};
 
 use super::*;
@@ -40,8 +41,8 @@ async fn stored(platforms: &[&str]) -> LoadSpec {
     LoadSpec { store: Arc::new(store), root: index.descriptor(), references, document_limit: 1 << 20, events }
 }
 
-async fn files(parts: Vec<Part>, spec: &LoadSpec) -> BTreeMap<String, Vec<u8>> {
-    let chunks: Vec<_> = body(parts, spec).try_collect().await.unwrap();
+async fn files(archive: Archive) -> BTreeMap<String, Vec<u8>> {
+    let chunks: Vec<_> = archive.into_stream(Arc::new(|_, _| {})).try_collect().await.unwrap();
     let bytes = chunks.concat();
     let mut files = BTreeMap::new();
     for entry in tar::Archive::new(bytes.as_slice()).entries().unwrap() {
@@ -53,44 +54,35 @@ async fn files(parts: Vec<Part>, spec: &LoadSpec) -> BTreeMap<String, Vec<u8>> {
     files
 }
 
+async fn root(spec: &LoadSpec) -> RawManifest {
+    manifest(spec, &spec.root).await.unwrap()
+}
+
 #[tokio::test]
-async fn writes_a_layout_with_every_blob_once_and_every_name() {
+async fn a_containerd_store_gets_the_whole_image_under_every_name() {
     let spec = stored(&["linux/amd64", "linux/arm64"]).await;
-    let files = files(layout(&spec).await.unwrap(), &spec).await;
-    for (path, contents) in &files {
-        if let Some(hex) = path.strip_prefix("blobs/sha256/") {
-            assert_eq!(Digest::sha256(contents).encoded(), hex);
-        }
-    }
+    let files = files(layout(&spec, &root(&spec).await).await.unwrap()).await;
     // Index, two manifests, two configurations, one shared layer and two own ones; two files of the layout itself.
     assert_eq!(files.len(), 8 + 2);
     let index: Value = serde_json::from_slice(&files["index.json"]).unwrap();
-    let names: Vec<&Value> = index["manifests"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|entry| {
-            assert_eq!(entry["digest"], spec.root.digest.to_string());
-            assert_eq!(entry["mediaType"], OCI_INDEX);
-            &entry["annotations"]["io.containerd.image.name"]
-        })
-        .collect();
+    let entries = index["manifests"].as_array().unwrap().iter();
+    let names: Vec<&Value> = entries.map(|entry| &entry["annotations"]["io.containerd.image.name"]).collect();
     assert_eq!(names, ["docker.io/library/hello:1", "localhost:5000/a/b:latest"]);
 }
 
 #[tokio::test]
 async fn picks_the_machines_own_platform_for_a_classic_store() {
     let spec = stored(&["linux/arm64", "linux/amd64"]).await;
-    let all: Vec<Platform> = platforms_of(&spec).await.unwrap();
+    let children = Children::of(&spec, &root(&spec).await).await.unwrap();
     for (preferred, want) in [("linux/amd64", 1), ("linux/arm64", 0), ("linux/s390x", 0)] {
-        let (manifest, platform) = child_for(&spec, &[preferred.parse().unwrap()]).await.unwrap();
-        assert_eq!(platform, all[want], "{preferred}");
-        let files = files(archive(&spec, &manifest).await.unwrap(), &spec).await;
-        let saved: Value = serde_json::from_slice(&files["manifest.json"]).unwrap();
-        assert_eq!(saved[0]["RepoTags"], json!(["docker.io/library/hello:1", "localhost:5000/a/b:latest"]));
-        let config: Value = serde_json::from_slice(&files[saved[0]["Config"].as_str().unwrap()]).unwrap();
+        let (child, platform) = children.one(&[preferred.parse().unwrap()]).unwrap();
+        assert_eq!(*platform, children.platforms()[want], "{preferred}");
+        let files = files(saved(&spec, &manifest(&spec, child).await.unwrap()).await.unwrap()).await;
+        let document: Value = serde_json::from_slice(&files["manifest.json"]).unwrap();
+        assert_eq!(document[0]["RepoTags"], json!(["docker.io/library/hello:1", "localhost:5000/a/b:latest"]));
+        let config: Value = serde_json::from_slice(&files[document[0]["Config"].as_str().unwrap()]).unwrap();
         assert_eq!(config["architecture"], platform.architecture);
-        let layers = saved[0]["Layers"].as_array().unwrap();
+        let layers = document[0]["Layers"].as_array().unwrap();
         assert_eq!(files[layers[0].as_str().unwrap()], b"shared");
         assert_eq!(layers.len(), 2);
     }
@@ -101,9 +93,6 @@ async fn names_a_blob_that_is_not_there_before_anything_is_sent() {
     let spec = stored(&["linux/amd64"]).await;
     let shared = Digest::sha256("shared");
     spec.store.remove(&shared).await.unwrap();
-    let (manifest, _) = child_for(&spec, &[]).await.unwrap();
-    for error in [layout(&spec).await.unwrap_err(), archive(&spec, &manifest).await.unwrap_err()] {
-        let want = format!("{shared} cannot be loaded: the blob is not in the store");
-        assert_eq!(error.to_string(), want);
-    }
+    let error = layout(&spec, &root(&spec).await).await.err().unwrap();
+    assert!(matches!(error, ClassicError::Archive(ArchiveError::Missing(digest)) if digest == shared));
 }

@@ -15,7 +15,10 @@ use crate::store::{BlobStore, Expect, VerifyingReader};
 /// Bytes of a blob read at once.
 const CHUNK: usize = 256 << 10;
 
-/// Is told how many bytes of a blob were read; must be quick.
+/// Bytes of a blob between two reports of progress.
+const REPORT: u64 = 4 << 20;
+
+/// Is told how many bytes of a blob were read, now and then and at its end; must be quick.
 pub type Progress = Arc<dyn Fn(&Descriptor, u64) + Send + Sync>;
 
 type Chunks = stream::BoxStream<'static, io::Result<Bytes>>;
@@ -51,10 +54,13 @@ async fn open(file: File, store: Arc<dyn BlobStore>, progress: Progress) -> io::
             let (head, tail) = frame::around(&path, descriptor.size)?;
             let reader = store.open(&descriptor.digest, 0).await.map_err(io::Error::other)?;
             let reader = VerifyingReader::new(reader, Expect::of(&descriptor)).map_err(io::Error::other)?;
-            let mut read = 0;
+            let (mut read, mut told) = (0, 0);
             let counted = ReaderStream::with_capacity(reader, CHUNK).inspect_ok(move |chunk| {
                 read += chunk.len() as u64;
-                progress(&descriptor, read);
+                if read >= descriptor.size || read - told >= REPORT {
+                    told = read;
+                    progress(&descriptor, read);
+                }
             });
             let (head, tail) = (stream::once(future::ready(Ok(head))), stream::once(future::ready(Ok(tail))));
             Ok(head.chain(counted).chain(tail).boxed())
