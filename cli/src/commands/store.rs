@@ -1,6 +1,5 @@
 //! `polyarch store`: what is in the local content store.
 
-use polyarch_registry::oci::Digest;
 use polyarch_registry::store::LayoutStore;
 use polyarch_registry::store::layout::{RootKey, RootSummary};
 use serde_json::{Value, json};
@@ -73,11 +72,10 @@ fn document(row: &RootSummary) -> Value {
 async fn remove(args: &RmArgs, store: &LayoutStore, context: &Context) -> Result<(), Diagnostic> {
     for name in &args.names {
         let found = super::source::find_root(store, name).await?;
-        let digest = name.parse::<Digest>().ok();
-        let key = match (&found.name, &digest) {
-            (_, Some(digest)) => RootKey::Digest(digest),
-            (Some(name), None) => RootKey::Name(name),
-            (None, None) => RootKey::Digest(&found.descriptor.digest),
+        // Compared, not parsed: `app:1` has the form of a digest too.
+        let key = match &found.name {
+            Some(known) if found.descriptor.digest.to_string() != *name => RootKey::Name(known),
+            _ => RootKey::Digest(&found.descriptor.digest),
         };
         for root in store.remove_roots(key).await? {
             let name = root.name.as_deref().unwrap_or("-");

@@ -151,7 +151,9 @@ fn words(plan: &PlatformPlan) -> String {
             (Mode::Emulated, n) => format!(" ({n} RUN)"),
             _ => String::new(),
         };
-        format!("{} {}{runs}{shared}", stage.name, stage.mode)
+        // A stage without a name has its position; alone it would read as a count. BuildKit's steps say `stage-2` too.
+        let unnamed = if stage.name.bytes().all(|byte| byte.is_ascii_digit()) { "stage-" } else { "" };
+        format!("{unnamed}{} {}{runs}{shared}", stage.name, stage.mode)
     };
     plan.stages.iter().map(stage).collect::<Vec<_>>().join("; ")
 }
