@@ -129,8 +129,8 @@ install_packages() {
 		made=1
 	fi
 	export DEBIAN_FRONTEND=noninteractive
-	if ! { apt-get install -y --no-install-recommends "${missing[@]}" ||
-		{ apt-get update && apt-get install -y --no-install-recommends "${missing[@]}"; }; } \
+	local install=(apt-get -o DPkg::Lock::Timeout=600 install -y --no-install-recommends "${missing[@]}")
+	if ! { "${install[@]}" || { apt-get -o DPkg::Lock::Timeout=600 update && "${install[@]}"; }; } \
 		>>"$BED/log/apt.log" 2>&1; then
 		[ -z "$made" ] || rm -f $policy
 		tail -n 5 "$BED/log/apt.log" >&2
