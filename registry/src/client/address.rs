@@ -34,6 +34,12 @@ impl AddressClass {
         }
     }
 
+    /// Classifies a host by all its addresses. The most public one decides: a name that also resolves to this
+    /// machine must not open this machine to whoever owns the name. No address at all counts as public.
+    pub fn of_all(addresses: impl Iterator<Item = IpAddr>) -> Self {
+        addresses.map(Self::of).min().unwrap_or(Self::Public)
+    }
+
     /// Returns whether a registry at an address of this class may send us to `target`.
     pub fn may_name(self, target: Self) -> bool {
         target != Self::Forbidden && target <= self
@@ -154,6 +160,20 @@ mod tests {
             ("64:ff9b::a00:1", Private),
         ] {
             assert_eq!(AddressClass::of(text.parse().unwrap()), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_most_public_address_of_a_host_decides() {
+        use AddressClass::*;
+        for (addresses, want) in [
+            (&["127.0.0.1", "8.8.8.8"][..], Public),
+            (&["::1", "10.0.0.1"], Private),
+            (&["::1", "127.0.0.1"], Loopback),
+            (&[], Public),
+        ] {
+            let parsed = addresses.iter().map(|text| text.parse().unwrap());
+            assert_eq!(AddressClass::of_all(parsed), want, "{addresses:?}");
         }
     }
 

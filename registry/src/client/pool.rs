@@ -94,8 +94,8 @@ impl Pool {
         }
     }
 
-    /// The most private address of the registry counts. One that does not resolve here is reached
-    /// through a proxy, and is taken for public.
+    /// The registry's class by this look-up, which need not be the address that is connected to; so the most public
+    /// address counts. One that does not resolve here is reached through a proxy, and is taken for public.
     async fn class(&self, registry: &Url) -> AddressClass {
         let place = authority(registry);
         let found = self.classes.get_or_try_init(&place, async {
@@ -104,7 +104,7 @@ impl Pool {
             }
             let name = registry.host_str().unwrap_or_default();
             let addresses = tokio::net::lookup_host((name, 0)).await?;
-            Ok::<_, std::io::Error>(addresses.map(|a| AddressClass::of(a.ip())).max().unwrap_or(AddressClass::Public))
+            Ok::<_, std::io::Error>(AddressClass::of_all(addresses.map(|address| address.ip())))
         });
         found.await.unwrap_or(AddressClass::Public)
     }
