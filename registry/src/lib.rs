@@ -4,6 +4,7 @@
 //! Knows nothing of builds, terminals, argv or the environment.
 
 pub mod client;
+mod durable;
 pub mod oci;
 pub mod server;
 pub mod store;

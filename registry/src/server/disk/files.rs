@@ -5,38 +5,33 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::MetaError;
+use crate::durable::{self, Trouble, trouble};
 
-/// Adds what was attempted and where.
-pub(super) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> MetaError {
-    let path = path.to_owned();
-    move |source| match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => MetaError::Full { path },
-        _ => MetaError::Io { action, path, source },
+impl From<Trouble> for MetaError {
+    fn from(trouble: Trouble) -> Self {
+        match trouble.is_full() {
+            true => Self::Full { path: trouble.path },
+            false => Self::Io { action: trouble.action, path: trouble.path, source: trouble.source },
+        }
     }
 }
 
-/// Creates a directory and its parents, each one durable in its parent.
+/// Adds what was attempted and where.
+pub(super) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> MetaError {
+    let trouble = trouble(action, path);
+    move |source| trouble(source).into()
+}
+
+/// Creates a directory and its parents, durably.
 pub(super) fn make_dir(path: &Path) -> Result<(), MetaError> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    let Some(parent) = path.parent() else { return Ok(()) };
-    make_dir(parent)?;
-    match fs::create_dir(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(io_error("create", path)(error)),
-        _ => sync_dir(parent),
-    }
+    Ok(durable::make_dir(path)?)
 }
 
 /// Writes a file so that readers, and a machine that lost power, see the old or the new content.
 pub(super) fn write_atomic(temp: &Path, path: &Path, bytes: &[u8]) -> Result<(), MetaError> {
-    let parent = path.parent().unwrap_or(path);
-    make_dir(parent)?;
     let mut file = tempfile::NamedTempFile::new_in(temp).map_err(io_error("create a file in", temp))?;
     file.write_all(bytes).map_err(io_error("write", path))?;
-    file.as_file().sync_data().map_err(io_error("sync", path))?;
-    file.persist(path).map_err(|error| io_error("rename to", path)(error.error))?;
-    sync_dir(parent)
+    Ok(durable::publish(file, path)?)
 }
 
 /// Creates an empty file, durably; it may exist already.
@@ -105,5 +100,5 @@ fn is_absent(error: &io::Error) -> bool {
 }
 
 fn sync_dir(path: &Path) -> Result<(), MetaError> {
-    File::open(path).and_then(|dir| dir.sync_all()).map_err(io_error("sync", path))
+    Ok(durable::sync_dir(path)?)
 }

@@ -1,4 +1,4 @@
-//! Small file system helpers: errors with paths, durable writes, work off the async threads.
+//! Small file system helpers: errors with paths, atomic writes, work off the async threads.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -6,15 +6,22 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 
+use crate::durable::{self, Trouble, trouble};
 use crate::store::StoreError;
+
+impl From<Trouble> for StoreError {
+    fn from(trouble: Trouble) -> Self {
+        match trouble.is_full() {
+            true => Self::Full { path: trouble.path },
+            false => Self::Io { action: trouble.action, path: trouble.path, source: trouble.source },
+        }
+    }
+}
 
 /// Adds what was attempted and where; a full disk or quota gets its own error.
 pub(super) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
-    let path = path.to_owned();
-    move |source| match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full { path },
-        _ => StoreError::Io { action, path, source },
-    }
+    let trouble = trouble(action, path);
+    move |source| trouble(source).into()
 }
 
 /// Runs file system work on a blocking thread. Dropping the future lets the work end on its own, so it must be bounded.
@@ -33,9 +40,9 @@ pub(super) fn joined<T>(result: Result<Result<T, StoreError>, tokio::task::JoinE
     }
 }
 
-/// Creates a directory and its parents.
+/// Creates a directory and its parents, durably.
 pub(super) fn make_dir(path: &Path) -> Result<(), StoreError> {
-    fs::create_dir_all(path).map_err(io_error("create", path))
+    Ok(durable::make_dir(path)?)
 }
 
 /// Creates a temporary file that is removed when dropped.
@@ -53,11 +60,7 @@ pub(super) fn temp_file(dir: &Path) -> Result<NamedTempFile, StoreError> {
 
 /// Makes a temporary file's content durable, then visible at `path`, then the name durable.
 pub(super) fn publish(temp: NamedTempFile, path: &Path) -> Result<(), StoreError> {
-    temp.as_file().sync_data().map_err(io_error("sync", temp.path()))?;
-    let parent = path.parent().unwrap_or(path);
-    make_dir(parent)?;
-    temp.persist(path).map_err(|error| io_error("rename to", path)(error.error))?;
-    sync_dir(parent)
+    Ok(durable::publish(temp, path)?)
 }
 
 /// Writes a small file so that readers see the old or the new content, never a mixture.
@@ -107,7 +110,7 @@ pub(super) fn sweep(dir: &Path) -> Result<Swept, StoreError> {
 
 /// Makes the names in a directory durable.
 pub(super) fn sync_dir(path: &Path) -> Result<(), StoreError> {
-    File::open(path).and_then(|dir| dir.sync_all()).map_err(io_error("sync", path))
+    Ok(durable::sync_dir(path)?)
 }
 
 #[cfg(test)]
