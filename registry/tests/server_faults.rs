@@ -10,6 +10,7 @@ use futures::future::join_all;
 use http::Method;
 use polyarch_registry::oci::Digest;
 use polyarch_registry::server::{Config, Server, ServerError};
+use polyarch_registry::store::{LayoutStore, StoreError};
 use polyarch_testkit::layer::noise;
 use polyarch_testkit::{Http, Index, TestRegistry};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -57,6 +58,13 @@ async fn one_directory_has_one_server() {
     let registry = TestRegistry::start();
     let second = Server::bind(Config::new("127.0.0.1:0".parse().unwrap(), registry.root())).await;
     assert!(matches!(second.err(), Some(ServerError::InUse { root }) if root == registry.root()));
+}
+
+#[tokio::test]
+async fn the_content_of_a_running_server_is_not_collected() {
+    let registry = TestRegistry::start();
+    let store = LayoutStore::open(registry.root().join("content")).await.unwrap();
+    assert!(matches!(store.gc().await, Err(StoreError::InUse { .. })));
 }
 
 #[tokio::test]

@@ -36,6 +36,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
+use crate::store::layout::Lease;
 use crate::store::{LayoutStore, StoreError};
 
 pub use self::disk::MetaError;
@@ -105,6 +106,8 @@ pub struct Server {
     registry: Registry,
     grace: Duration,
     _lock: File,
+    /// No root of the content names what the repositories hold: gc would take all of it.
+    _lease: Lease,
 }
 
 impl Server {
@@ -116,12 +119,13 @@ impl Server {
         let lock = lock_root(&config.root)?;
         let content = config.root.join("content");
         let store = LayoutStore::open(content).await.map_err(ServerError::Store)?;
+        let lease = store.lease().await.map_err(ServerError::Store)?;
         let registry =
             Registry::open(Arc::new(store), &config.root, config.options).await.map_err(ServerError::Meta)?;
         let failed = |source| ServerError::Bind { addr: config.addr, source };
         let listener = TcpListener::bind(config.addr).await.map_err(failed)?;
         let addr = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, addr, registry, grace: config.grace, _lock: lock })
+        Ok(Self { listener, addr, registry, grace: config.grace, _lock: lock, _lease: lease })
     }
 
     /// Returns the address it listens on, with the real port.
