@@ -10,7 +10,7 @@ use super::disk::{blocking, io_error, sweep};
 use super::lease::try_exclusive;
 use super::paths::Paths;
 use super::walk::Reached;
-use super::{LayoutStore, StoreError, cache, index};
+use super::{LayoutStore, StoreError, cache, index, verified};
 use crate::oci::Digest;
 
 /// What gc removed.
@@ -54,6 +54,7 @@ fn collect(paths: &Paths) -> Result<Removed, StoreError> {
         }
     }
     cache::prune(paths)?;
+    verified::prune(paths)?;
     Ok(removed)
 }
 

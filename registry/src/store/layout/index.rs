@@ -126,7 +126,12 @@ impl LayoutStore {
             let before = document.0.clone();
             let result = change(&mut document, &paths)?;
             if document.0 != before {
-                write_atomic(&paths.ingest(), &paths.index(), document.0.to_string().as_bytes())?;
+                let text = document.0.to_string();
+                if text.len() as u64 > INDEX_LIMIT {
+                    // Nobody could read it again.
+                    return Err(bad(&paths, format!("index.json would have more than {INDEX_LIMIT} bytes")));
+                }
+                write_atomic(&paths.ingest(), &paths.index(), text.as_bytes())?;
             }
             drop(lease);
             Ok(result)

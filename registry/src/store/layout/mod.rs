@@ -7,7 +7,8 @@
 //! polyarch.lock     locked shared by leases (every writer has one), exclusively by gc
 //! blobs/ALG/HEX     complete, verified blobs; nothing else is ever at such a path
 //! ingest/           blobs being written; whatever a killed process left is swept later
-//! cache/            which compressed blob a diff_id became; may be deleted at any time
+//! cache/diff-ids/   which compressed blob a diff_id became
+//! cache/verified/   which diff_id a layer blob was found to have; both tables may be deleted at any time
 //! ```
 //!
 //! Life of a blob: temporary file in `ingest/`, hashed and counted as it is written, fsync, rename,

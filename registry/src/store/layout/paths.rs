@@ -48,7 +48,7 @@ impl Paths {
         self.root.join("blobs")
     }
 
-    /// The side table of `cache.rs`.
+    /// The side tables of `cache.rs` and `verified.rs`.
     pub(super) fn cache(&self) -> PathBuf {
         self.root.join("cache")
     }

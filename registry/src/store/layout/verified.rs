@@ -2,8 +2,9 @@
 //! so that a rebuild does not inflate an unchanged base again.
 //!
 //! Owns: the side table. Never: speaks for a blob that is gone (blobs are content-addressed and verified on entry,
-//! so an entry stays true for as long as the digest does). Losing the table costs time only.
+//! so an entry stays true for as long as the digest does); gc removes such entries. Losing the table costs time only.
 
+use std::fs;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -92,9 +93,24 @@ fn entry_path(paths: &Paths, blob: &Digest) -> PathBuf {
     paths.cache().join("verified").join(format!("{}-{}", blob.algorithm().as_str(), blob.encoded()))
 }
 
+/// Removes entries whose blob is gone.
+pub(super) fn prune(paths: &Paths) -> Result<(), StoreError> {
+    let Ok(entries) = fs::read_dir(paths.cache().join("verified")) else { return Ok(()) };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let blob = name.to_str().and_then(|name| name.replacen('-', ":", 1).parse::<Digest>().ok());
+        if !blob.is_some_and(|blob| paths.blob(&blob).is_file()) {
+            fs::remove_file(entry.path()).map_err(io_error("remove", &entry.path()))?;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oci::Descriptor;
+    use crate::store::BlobStoreExt as _;
 
     #[tokio::test]
     async fn remembers_across_openings_and_ignores_damage() {
@@ -108,5 +124,22 @@ mod tests {
         assert_eq!(again.lookup(&blob).await.unwrap(), Some(layer));
         std::fs::write(entry_path(&again.store.paths, &blob), "nonsense").unwrap();
         assert_eq!(again.lookup(&blob).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn gc_removes_entries_whose_blob_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = LayoutStore::open(dir.path()).await.unwrap();
+        store.put_bytes("kept").await.unwrap();
+        let root = Descriptor::new("application/x-test", Digest::sha256("kept"), 4);
+        store.set_root("r", &root).await.unwrap();
+        let table = store.verified_layers().unwrap();
+        let (gone, diff_id) = (Digest::sha256("gone"), Digest::sha256("layer"));
+        for blob in [&root.digest, &gone] {
+            table.insert(blob, &diff_id).await.unwrap();
+        }
+        store.gc().await.unwrap();
+        assert_eq!(table.diff_id(&root.digest).await.unwrap(), Some(diff_id));
+        assert_eq!(table.diff_id(&gone).await.unwrap(), None);
     }
 }

@@ -51,6 +51,16 @@ fn names(roots: &[Root]) -> Vec<Option<&str>> {
 }
 
 #[tokio::test]
+async fn an_index_nobody_could_read_is_not_written() {
+    let (_dir, store) = store().await;
+    let (mut image, _) = image(&store, "linux/amd64", "a").await;
+    store.set_root("r", &image).await.unwrap();
+    image.annotations.insert("a".to_owned(), "x".repeat(16 << 20));
+    assert!(matches!(store.set_root("large", &image).await, Err(StoreError::Layout { .. })));
+    assert_eq!(names(&store.roots().await.unwrap()), [Some("r")]);
+}
+
+#[tokio::test]
 async fn names_are_set_moved_and_removed() {
     let (_dir, store) = store().await;
     let (a, _) = image(&store, "linux/amd64", "a").await;
