@@ -14,7 +14,7 @@ use crate::store::BlobWriter;
 
 /// Most uploads open at once; each may hold a file.
 const SESSION_LIMIT: usize = 512;
-/// An upload nobody touched for this long is given up when room is needed or another one starts.
+/// An upload nobody touched for this long is given up when another one starts.
 const IDLE_LIMIT: Duration = Duration::from_secs(60 * 60);
 
 /// All open uploads.
@@ -48,13 +48,13 @@ pub enum SessionError {
     /// Another request is writing it.
     #[error("another request is writing this upload")]
     Busy,
-    /// Too many uploads are open.
+    /// Too many uploads are being written.
     #[error("too many open uploads")]
     Full,
 }
 
 impl Sessions {
-    /// Opens a session.
+    /// Opens a session. When there is no room, the one longest untouched is given up for it.
     ///
     /// # Errors
     /// [`SessionError::Full`].
@@ -62,7 +62,9 @@ impl Sessions {
         let mut open = self.lock();
         open.retain(|_, session| matches!(session.writer, Slot::Taken) || session.touched.elapsed() < IDLE_LIMIT);
         if open.len() >= SESSION_LIMIT {
-            return Err(SessionError::Full);
+            let waiting = open.iter().filter(|(_, session)| !matches!(session.writer, Slot::Taken));
+            let oldest = waiting.min_by_key(|(_, session)| session.touched).map(|(id, _)| id.clone());
+            open.remove(&oldest.ok_or(SessionError::Full)?);
         }
         let id = UploadId::random();
         open.insert(id.clone(), Session { repo, received: 0, touched: Instant::now(), writer: Slot::Empty });
@@ -260,10 +262,20 @@ mod tests {
 
     #[test]
     fn the_number_of_sessions_is_bounded() {
-        let sessions = Sessions::default();
-        for _ in 0..SESSION_LIMIT {
-            sessions.start(repo()).unwrap();
-        }
-        assert_eq!(sessions.start(repo()).err(), Some(SessionError::Full));
+        let sessions = Arc::new(Sessions::default());
+        let ids: Vec<_> = (0..SESSION_LIMIT).map(|_| sessions.start(repo()).unwrap()).collect();
+        assert!(ids.iter().all(|id| sessions.lease(&repo(), id).is_ok()));
+        // Touched last, so this one stays, and an idle one goes.
+        drop(sessions.lease(&repo(), &ids[0]).unwrap());
+        let new = sessions.start(repo()).unwrap();
+        let gone = ids.iter().filter(|id| sessions.received(&repo(), id).is_err()).count();
+        assert_eq!((gone, sessions.received(&repo(), &ids[0])), (1, Ok(0)));
+
+        let mut leases: Vec<_> = ids.iter().filter_map(|id| sessions.lease(&repo(), id).ok()).collect();
+        leases.push(sessions.lease(&repo(), &new).unwrap());
+        assert_eq!(leases.len(), SESSION_LIMIT);
+        assert_eq!(sessions.start(repo()).err(), Some(SessionError::Full), "all are being written");
+        drop(leases);
+        assert!(sessions.start(repo()).is_ok());
     }
 }
