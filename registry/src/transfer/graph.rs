@@ -17,6 +17,8 @@ pub const MAX_DEPTH: usize = 8;
 pub const MAX_MANIFESTS: usize = 2048;
 /// Largest manifest in a store, in bytes (distribution-spec: what is portable).
 pub const MAX_MANIFEST_BYTES: u64 = 4 << 20;
+/// Most bytes of all manifests of one image: they are held in memory.
+pub const MAX_TOTAL_BYTES: u64 = 64 << 20;
 
 /// Everything an image needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,6 +97,47 @@ pub enum GraphError {
     /// There are too many manifests.
     #[error("the image has more than {MAX_MANIFESTS} manifests")]
     TooMany,
+    /// A manifest is said to be too large; it was not read.
+    #[error("manifest {digest} has {size} bytes, more than the limit of {MAX_MANIFEST_BYTES}")]
+    TooLarge {
+        /// Which.
+        digest: Digest,
+        /// As its descriptor says.
+        size: u64,
+    },
+    /// The manifests are too large together.
+    #[error("the manifests of the image have more than {MAX_TOTAL_BYTES} bytes")]
+    TooMuch,
+}
+
+/// What was read of an image so far.
+struct Budget {
+    seen: HashSet<Digest>,
+    bytes: u64,
+}
+
+impl Budget {
+    fn of(root: &RawManifest) -> Self {
+        Self { seen: HashSet::from([root.digest().clone()]), bytes: root.bytes().len() as u64 }
+    }
+
+    /// Decides from its descriptor whether to read a child; `false` if it was read before.
+    fn admit(&mut self, child: &Descriptor, depth: usize) -> Result<bool, GraphError> {
+        if !self.seen.insert(child.digest.clone()) {
+            return Ok(false);
+        }
+        if self.seen.len() > MAX_MANIFESTS {
+            return Err(GraphError::TooMany);
+        }
+        if depth >= MAX_DEPTH {
+            return Err(GraphError::TooDeep);
+        }
+        if child.size > MAX_MANIFEST_BYTES {
+            return Err(GraphError::TooLarge { digest: child.digest.clone(), size: child.size });
+        }
+        self.bytes = self.bytes.saturating_add(child.size);
+        if self.bytes > MAX_TOTAL_BYTES { Err(GraphError::TooMuch) } else { Ok(true) }
+    }
 }
 
 struct Frame {
@@ -126,21 +169,15 @@ pub(super) async fn walk<'f, E: From<GraphError>>(
     fetch: &(dyn Fn(Descriptor) -> Fetched<'f, E> + Send + Sync),
 ) -> Result<Graph, E> {
     let mut graph = Graph { manifests: Vec::new(), blobs: IndexMap::new() };
-    let mut seen = HashSet::from([root.digest().clone()]);
+    let mut budget = Budget::of(root);
     let mut stack = vec![graph.enter(root.digest().clone(), root.clone())?];
     while let Some(frame) = stack.last_mut() {
         let Some(child) = frame.children.next() else {
             graph.manifests.extend(stack.pop().map(|frame| frame.node));
             continue;
         };
-        if !seen.insert(child.digest.clone()) {
+        if !budget.admit(&child, stack.len())? {
             continue;
-        }
-        if seen.len() > MAX_MANIFESTS {
-            return Err(GraphError::TooMany.into());
-        }
-        if stack.len() >= MAX_DEPTH {
-            return Err(GraphError::TooDeep.into());
         }
         let (digest, want) = (child.digest.clone(), child.size);
         let manifest = fetch(child).await?;
@@ -261,9 +298,25 @@ mod tests {
         lying["size"] = json!(1);
         assert!(matches!(graph(&index(vec![lying]), &[&absent]).await, Err(GraphError::Size { want: 1, .. })));
 
+        let mut large = of(&absent);
+        large["size"] = json!(MAX_MANIFEST_BYTES + 1);
+        assert!(matches!(graph(&index(vec![large]), &[]).await, Err(GraphError::TooLarge { .. })));
+
         let mut other = entry(media_type::OCI_LAYER_GZIP, "x");
         other["size"] = json!(2);
         let two_sizes = image(vec![entry(media_type::OCI_LAYER_GZIP, "x"), other]);
         assert!(matches!(graph(&two_sizes, &[]).await, Err(GraphError::Size { want: 1, got: 2, .. })));
+    }
+
+    #[test]
+    fn manifests_have_a_budget_together() {
+        let mut budget = Budget::of(&image(vec![]));
+        let child =
+            |n: u64| Descriptor::new(media_type::OCI_MANIFEST, Digest::sha256(n.to_string()), MAX_MANIFEST_BYTES);
+        for n in 1..MAX_TOTAL_BYTES / MAX_MANIFEST_BYTES {
+            assert!(budget.admit(&child(n), 1).unwrap());
+        }
+        assert!(!budget.admit(&child(1), 1).unwrap(), "read before, so it costs nothing");
+        assert!(matches!(budget.admit(&child(0), 1), Err(GraphError::TooMuch)));
     }
 }
