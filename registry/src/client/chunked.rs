@@ -3,6 +3,8 @@
 //! Owns: PATCH in order, the latest `Location` after each, asking a session where it stands.
 //! Never: used unless a registry wants it: some (GHCR, GAR) do it wrong.
 
+use std::time::Instant;
+
 use http::{HeaderValue, Method, StatusCode, header};
 
 use super::Registry;
@@ -20,19 +22,20 @@ impl Registry {
         let mut session = self.open_session(upload).await?;
         let chunk = self.inner.config.limits.chunk_bytes.max(session.min_chunk).max(1);
         let mut offset = 0;
-        let mut failures = 0;
+        let mut progress = Progress::new();
         while offset < size {
             let length = chunk.min(size - offset);
             match self.patch(upload, &session, (offset, length)).await {
                 Ok(next) => {
-                    (session, offset, failures) = (next, offset + length, 0);
+                    (session, offset) = (next, offset + length);
+                    progress.reached(offset, chunk);
                 }
                 Err(error) => {
-                    failures += 1;
+                    progress.failures += 1;
                     let stale = error.status() == Some(StatusCode::RANGE_NOT_SATISFIABLE);
-                    let delay = self.delay(&error, failures, std::time::Duration::ZERO);
+                    let delay = self.delay(&error, progress.failures, progress.since.elapsed());
                     let Some(delay) = delay.filter(|_| stale || error.is_retryable()) else { return Err(error) };
-                    self.notice(&error, failures, delay);
+                    self.notice(&error, progress.failures, delay);
                     tokio::time::sleep(delay).await;
                     (session, offset) = self.where_it_stands(upload, &session).await?;
                 }
@@ -75,6 +78,27 @@ impl Registry {
             None => Session { location: session.location.clone(), min_chunk: 0 },
         };
         Ok((Session { min_chunk: session.min_chunk, ..next }, offset))
+    }
+}
+
+/// What bounds the attempts: a registry that forgets what it acknowledged must not be sent it for ever.
+struct Progress {
+    /// How far the upload was when `failures` and `since` last began anew.
+    mark: u64,
+    failures: u32,
+    since: Instant,
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self { mark: 0, failures: 0, since: Instant::now() }
+    }
+
+    /// Begins anew when a whole chunk went past the furthest point so far; bytes sent again do not count.
+    fn reached(&mut self, offset: u64, chunk: u64) {
+        if offset >= self.mark.saturating_add(chunk) {
+            *self = Self { mark: offset, ..Self::new() };
+        }
     }
 }
 

@@ -224,6 +224,29 @@ async fn a_registry_that_refuses_large_bodies_gets_chunks() {
 }
 
 #[tokio::test]
+async fn a_registry_that_keeps_going_back_is_given_up() {
+    let server = server(|seen| match seen.method.as_str() {
+        "POST" => Reply::status(202).with("location", "/v2/x/blobs/uploads/s?at=0"),
+        "PUT" => Reply::status(413),
+        "GET" => Reply::status(204).with("location", "/v2/x/blobs/uploads/s?at=0").with("range", "0-0"),
+        "PATCH" if seen.path.ends_with("at=0") => Reply::status(202).with("location", "/v2/x/blobs/uploads/s?at=1000"),
+        _ => Reply::status(503),
+    })
+    .await;
+    let config = Config { limits: Limits { chunk_bytes: 1000, ..Limits::default() }, ..quick() };
+    let attempts = config.retry.attempts as usize;
+    let bytes = noise(13, 2500);
+    let (client, at, source) = (Registry::new(config), server.reference("x"), BytesSource(bytes.clone()));
+    let wanted = blob(&bytes);
+    let put = client.put_blob(&at, &wanted, &source, None);
+    let error = tokio::time::timeout(std::time::Duration::from_secs(30), put).await.unwrap().unwrap_err();
+    assert_eq!(error.status().map(|status| status.as_u16()), Some(503));
+    let patches = server.seen().iter().filter(|seen| seen.method == "PATCH").count();
+    // Two chunks per attempt in a session, and as many sessions.
+    assert_eq!(patches, 2 * attempts * attempts);
+}
+
+#[tokio::test]
 async fn a_registry_that_stores_something_else_is_found_out() {
     let lie = || Reply::status(201).with("docker-content-digest", Digest::sha256("else").to_string());
     let server = server(move |seen| match seen.method.as_str() {
