@@ -70,7 +70,7 @@ pub async fn sweep(docker: &DockerApi) -> Result<Vec<String>, DockerError> {
     let mut removed = Vec::new();
     for reference in docker.references_of(REPOSITORY).await? {
         let owner = reference.rsplit_once(':').and_then(|(_, tag)| Owner::from_tag(tag));
-        if owner.is_some_and(|owner| owner.is_dead(&observer, owner::started)) {
+        if owner.is_some_and(|owner| owner.is_dead(&observer, owner::look)) {
             docker.untag(&reference).await?;
             removed.push(reference);
         }

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 
 use polyarch_registry::oci::Digest;
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 
 /// Marks every container of ours.
 pub(crate) const DIND_LABEL: &str = "io.polyarch.dind";
@@ -35,7 +37,10 @@ impl Owner {
     /// Returns this process.
     pub(crate) fn this() -> Self {
         let pid = std::process::id().to_string();
-        let started = started(&pid).unwrap_or_default();
+        let started = match look(&pid) {
+            Seen::Since(started) => started,
+            Seen::Gone | Seen::Hidden => String::new(),
+        };
         let read = |path: &str| fs::read_to_string(path).map(|text| text.trim().to_owned()).unwrap_or_default();
         let namespace = fs::read_link("/proc/self/ns/pid").map(|path| path.display().to_string()).unwrap_or_default();
         let (name, machine) = (read("/proc/sys/kernel/hostname"), read("/etc/machine-id"));
@@ -93,34 +98,60 @@ impl Owner {
         }
     }
 
-    /// Whether this owner is certainly dead, seen from `observer`. `started` tells when a process of that number started.
-    pub(crate) fn is_dead(&self, observer: &Self, started: impl Fn(&str) -> Option<String>) -> bool {
+    /// Whether this owner is certainly dead, seen from `observer`. `look` tells what is known of a process number.
+    pub(crate) fn is_dead(&self, observer: &Self, look: impl Fn(&str) -> Seen) -> bool {
         let known = [&self.pid, &self.started, &self.boot, &self.pid_namespace].iter().all(|part| !part.is_empty());
         if !known {
             return false;
         }
         if self.boot == observer.boot {
-            return self.pid_namespace == observer.pid_namespace && started(&self.pid).as_ref() != Some(&self.started);
+            return self.pid_namespace == observer.pid_namespace
+                && match look(&self.pid) {
+                    Seen::Gone => true,
+                    Seen::Since(started) => started != self.started,
+                    Seen::Hidden => false,
+                };
         }
         // The same machine, booted again since.
         !observer.boot.is_empty() && !self.host.is_empty() && self.host == observer.host
     }
 }
 
-/// Returns when a process started, in clock ticks since boot (`proc_pid_stat(5)`, field 22).
-pub(crate) fn started(pid: &str) -> Option<String> {
+/// What is known of a process number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// No process has the number.
+    Gone,
+    /// A process has it that started then, in clock ticks since boot.
+    Since(String),
+    /// A process may have it, of which nothing can be read.
+    Hidden,
+}
+
+/// Looks for a process. What `/proc` does not show may be another user's (`hidepid` of `proc(5)`): only the kernel's
+/// answer that there is no such process counts as its end.
+pub(crate) fn look(pid: &str) -> Seen {
     if !pid.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
+        return Seen::Hidden;
     }
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let Some(number) = pid.parse().ok().and_then(Pid::from_raw) else { return Seen::Hidden };
+    match fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Ok(stat) => parse_stat(&stat).unwrap_or(Seen::Hidden),
+        Err(_) if test_kill_process(number) == Err(Errno::SRCH) => Seen::Gone,
+        Err(_) => Seen::Hidden,
+    }
+}
+
+/// Reads the start of a process, in clock ticks since boot (`proc_pid_stat(5)`, field 22).
+fn parse_stat(stat: &str) -> Option<Seen> {
     // The command name may hold spaces and brackets; everything after its last bracket is numbers.
     let (_, rest) = stat.rsplit_once(')')?;
     let mut fields = rest.split_whitespace();
     // A zombie has ended; only its parent does not know yet.
     if matches!(fields.next(), Some("Z" | "X")) {
-        return None;
+        return Some(Seen::Gone);
     }
-    fields.nth(18).map(str::to_owned)
+    fields.nth(18).map(|started| Seen::Since(started.to_owned()))
 }
 
 #[cfg(test)]
@@ -142,7 +173,7 @@ mod tests {
         let this = Owner::this();
         let labels = this.labels().into_iter().collect();
         assert_eq!(Owner::from_labels(&labels), this);
-        assert!(!this.is_dead(&this, started), "this process lives");
+        assert!(!this.is_dead(&this, look), "this process lives");
     }
 
     #[test]
@@ -151,7 +182,7 @@ mod tests {
         let tag = this.tag(7);
         assert!(tag.len() <= 128, "{tag}");
         assert_eq!(Owner::from_tag(&tag), Some(this.hashed()));
-        assert!(!this.hashed().is_dead(&this.hashed(), started));
+        assert!(!this.hashed().is_dead(&this.hashed(), look));
         assert_eq!(Owner::from_tag("1-2-3"), None);
         assert_eq!(Owner::from_tag("latest"), None);
     }
@@ -159,13 +190,14 @@ mod tests {
     #[test]
     fn judges_only_what_it_can_see() {
         let observer = owner("1", "b1", "n1");
-        let alive = |_: &str| Some("77".to_owned());
-        let reused = |_: &str| Some("99".to_owned());
-        let gone = |_: &str| None;
+        let alive = |_: &str| Seen::Since("77".to_owned());
+        let reused = |_: &str| Seen::Since("99".to_owned());
+        let gone = |_: &str| Seen::Gone;
         let same = owner("5", "b1", "n1");
         assert!(!same.is_dead(&observer, alive));
         assert!(same.is_dead(&observer, reused));
         assert!(same.is_dead(&observer, gone));
+        assert!(!same.is_dead(&observer, |_| Seen::Hidden), "another user's process may be hidden");
         assert!(!owner("5", "b1", "n2").is_dead(&observer, gone), "another namespace's numbers mean nothing here");
         assert!(owner("5", "b0", "n1").is_dead(&observer, alive), "the machine was booted again");
         let elsewhere = Owner { host: "other/m2".into(), ..owner("5", "b0", "n1") };
@@ -180,8 +212,20 @@ mod tests {
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let pid = child.id().to_string();
         child.wait().unwrap();
-        assert_eq!(started(&pid), None);
-        assert_eq!(started("../1"), None);
-        assert!(started(&std::process::id().to_string()).unwrap().parse::<u64>().is_ok());
+        assert_eq!(look(&pid), Seen::Gone);
+        for unusable in ["", "0", "../1", "99999999999"] {
+            assert_eq!(look(unusable), Seen::Hidden, "{unusable}");
+        }
+        let Seen::Since(started) = look(&std::process::id().to_string()) else { panic!("this process lives") };
+        assert!(started.parse::<u64>().is_ok());
+    }
+
+    #[test]
+    fn reads_the_line_of_a_process() {
+        let line =
+            |state: &str| format!("7 (a) b) {state} {} 4711 9", (4..22).map(|n| format!("{n} ")).collect::<String>());
+        assert_eq!(parse_stat(&line("S")), Some(Seen::Since("4711".into())));
+        assert_eq!(parse_stat(&line("Z")), Some(Seen::Gone));
+        assert_eq!(parse_stat("7 (a) S 1 2"), None);
     }
 }

@@ -215,7 +215,7 @@ async fn sweep(outer: &DockerApi) -> Result<Vec<String>, DockerError> {
     let this = Owner::this();
     let mut removed = Vec::new();
     for container in outer.labelled_containers(owner::DIND_LABEL).await? {
-        if Owner::from_labels(&container.labels).is_dead(&this, owner::started) {
+        if Owner::from_labels(&container.labels).is_dead(&this, owner::look) {
             match outer.remove_container(&container.id).await {
                 Ok(()) => removed.push(container.id),
                 // Another run sweeps the same container.
