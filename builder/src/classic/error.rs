@@ -49,6 +49,12 @@ pub enum ClassicError {
         /// The budget in bytes.
         limit: u64,
     },
+    /// The tar has more entries than any image.
+    #[error("the daemon's image has more than {limit} files")]
+    TooManyEntries {
+        /// The most accepted.
+        limit: usize,
+    },
     /// Another image than the one built.
     #[error("the daemon sent the image with configuration {got}, expected {want}")]
     ConfigMismatch {

@@ -26,6 +26,12 @@ use crate::node::docker::DockerApi;
 const CHUNK: usize = 256 << 10;
 /// Metadata of one image in all, in multiples of the limit of one document: a legacy tar has one per layer.
 const DOCUMENTS: u64 = 4;
+/// Entries accepted in one tar; an image of the most layers Docker allows has some 500.
+const MOST_ENTRIES: usize = 100_000;
+/// What remembering one entry costs beside its names, in bytes.
+const ENTRY_COST: u64 = 128;
+/// Links followed from one path; daemons write links to files only.
+const MOST_LINKS: usize = 40;
 
 /// An image in the store, without a manifest yet; `oci::ImageBuilder` writes one around it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +83,7 @@ where
     let mut tar = TarStream::new(tar);
     let mut found = Found::default();
     while let Some(entry) = tar.next().await? {
+        found.count(&entry, spec.document_limit)?;
         match &entry.kind {
             Kind::Link(target) => drop(found.links.insert(entry.path.clone(), target.clone())),
             Kind::File => take_file(&mut tar, &entry, spec, &mut found).await?,
@@ -90,7 +97,9 @@ where
 #[derive(Default)]
 struct Found {
     documents: BTreeMap<String, Bytes>,
-    document_bytes: u64,
+    /// Bytes of documents and names together.
+    metadata_bytes: u64,
+    entries: usize,
     layers: BTreeMap<String, (Digest, Descriptor)>,
     links: BTreeMap<String, String>,
 }
@@ -105,6 +114,27 @@ struct SavedImage {
 }
 
 impl Found {
+    /// Charges an entry's names, whatever it is.
+    fn count(&mut self, entry: &Entry, limit: u64) -> Result<(), ClassicError> {
+        self.entries += 1;
+        if self.entries > MOST_ENTRIES {
+            return Err(ClassicError::TooManyEntries { limit: MOST_ENTRIES });
+        }
+        let target = match &entry.kind {
+            Kind::Link(target) => target.len(),
+            Kind::File | Kind::Other => 0,
+        };
+        self.charge((entry.path.len() + target) as u64 + ENTRY_COST, limit)
+    }
+
+    fn charge(&mut self, bytes: u64, limit: u64) -> Result<(), ClassicError> {
+        self.metadata_bytes = self.metadata_bytes.saturating_add(bytes);
+        match self.metadata_bytes > limit.saturating_mul(DOCUMENTS) {
+            true => Err(ClassicError::TooMuchMetadata { limit }),
+            false => Ok(()),
+        }
+    }
+
     async fn image(&self, spec: &SaveSpec<'_>) -> Result<ClassicImage, ClassicError> {
         let saved = self.saved_image()?;
         let config = self.document(&saved.config)?;
@@ -155,10 +185,10 @@ impl Found {
         self.documents.get(self.resolve(path)).ok_or_else(|| ClassicError::FileMissing { path: path.to_owned() })
     }
 
-    /// Follows links; a circle ends after as many steps as there are links.
+    /// Follows links, only so many: they may form a circle.
     fn resolve<'a>(&'a self, path: &'a str) -> &'a str {
         let mut at = path;
-        for _ in 0..=self.links.len() {
+        for _ in 0..MOST_LINKS {
             match self.links.get(at) {
                 Some(target) => at = target,
                 None => break,
@@ -187,10 +217,10 @@ where
         found.layers.insert(entry.path.clone(), layer);
         return Ok(());
     }
-    found.document_bytes = found.document_bytes.saturating_add(entry.size);
-    if entry.size > spec.document_limit || found.document_bytes > spec.document_limit * DOCUMENTS {
+    if entry.size > spec.document_limit {
         return Err(ClassicError::TooMuchMetadata { limit: spec.document_limit });
     }
+    found.charge(entry.size, spec.document_limit)?;
     let mut bytes = BytesMut::from(start.as_ref());
     while (bytes.len() as u64) < entry.size {
         bytes.extend_from_slice(&tar.chunk(CHUNK).await?);
@@ -255,4 +285,17 @@ where
 
 fn done(spec: &SaveSpec<'_>, digest: &Digest, how: TransferHow) {
     spec.events.send(EventKind::TransferDone { digest: digest.clone(), direction: Direction::IntoStore, how });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_entries_of_every_kind() {
+        let mut found = Found { entries: MOST_ENTRIES - 1, ..Found::default() };
+        let entry = Entry { path: "a".into(), kind: Kind::Other, size: 0 };
+        found.count(&entry, 1 << 20).unwrap();
+        assert!(matches!(found.count(&entry, 1 << 20), Err(ClassicError::TooManyEntries { limit: MOST_ENTRIES })));
+    }
 }

@@ -203,3 +203,12 @@ async fn refuses_what_is_no_image() {
     let error = save(&[file("manifest.json", vec![b' '; (1 << 20) + 1])], &store).await.unwrap_err();
     assert!(matches!(error, ClassicError::TooMuchMetadata { .. }));
 }
+
+#[tokio::test]
+async fn refuses_more_names_than_the_budget() {
+    let store = MemoryStore::default();
+    // 4 documents' worth of names: 4 MiB.
+    let links: Vec<Item> = (0..600).map(|i| Item::Link(format!("{i}{}", "x".repeat(4000)), "y".repeat(4000))).collect();
+    let error = save(&links, &store).await.unwrap_err();
+    assert!(matches!(error, ClassicError::TooMuchMetadata { .. }), "{error}");
+}
