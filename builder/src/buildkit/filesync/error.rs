@@ -95,6 +95,9 @@ pub enum ReceiveError {
     /// More entries than any sensible export.
     #[error("the export has more than {0} entries")]
     TooMany(u32),
+    /// More text in names than any sensible export.
+    #[error("the names in the export have more than {0} bytes")]
+    TooMuchMetadata(usize),
     /// Something cannot be written.
     #[error("cannot write {}", path.display())]
     Write {

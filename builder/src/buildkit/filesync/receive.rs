@@ -23,6 +23,9 @@ const OUTSTANDING: usize = 16;
 /// Entries accepted in one export.
 const MOST_ENTRIES: u32 = 4_000_000;
 
+/// Bytes of paths and link targets accepted in one export; most are remembered until its end.
+const MOST_NAME_BYTES: usize = 256 << 20;
+
 /// Packets buffered between the connection and the writing thread.
 const BUFFERED: usize = 16;
 
@@ -108,6 +111,8 @@ struct Tree {
     order: PathOrder,
     next_id: u32,
     all_announced: bool,
+    /// What is left of [`MOST_NAME_BYTES`].
+    names_left: usize,
     /// Regular files announced, as targets of hard links.
     files: HashSet<String>,
     wanted: VecDeque<(u32, Stat)>,
@@ -121,6 +126,7 @@ impl Tree {
             order: PathOrder::default(),
             next_id: 0,
             all_announced: false,
+            names_left: MOST_NAME_BYTES,
             files: HashSet::new(),
             wanted: VecDeque::new(),
             open: HashMap::new(),
@@ -131,12 +137,16 @@ impl Tree {
         if self.all_announced {
             return Err(ReceiveError::Protocol("an entry was announced after the last one"));
         }
-        let Some(stat) = stat else {
+        let Some(mut stat) = stat else {
             self.all_announced = true;
             return Ok(());
         };
         let id = self.next_id;
         self.next_id = id.checked_add(1).filter(|n| *n <= MOST_ENTRIES).ok_or(ReceiveError::TooMany(MOST_ENTRIES))?;
+        let names = stat.path.len().saturating_add(stat.linkname.len());
+        self.names_left = self.names_left.checked_sub(names).ok_or(ReceiveError::TooMuchMetadata(MOST_NAME_BYTES))?;
+        // Nothing here sets them, and they may be large.
+        stat.xattrs = HashMap::new();
         self.order.accept(&stat.path, mode::is_dir(stat.mode))?;
         if mode::is_dir(stat.mode) {
             self.disk.directory(stat)
@@ -178,5 +188,27 @@ impl Tree {
 
     fn is_done(&self) -> bool {
         self.all_announced && self.wanted.is_empty() && self.open.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(path: &str) -> Option<Stat> {
+        let xattrs = [("user.a".to_owned(), vec![0; 64])].into();
+        Some(Stat { path: path.into(), mode: 0o644, xattrs, ..Stat::default() })
+    }
+
+    #[test]
+    fn remembers_names_up_to_a_budget_and_no_attributes() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut tree = Tree::new(dir.path()).unwrap();
+        tree.names_left = 9;
+        tree.announce(file("abcd")).unwrap();
+        assert!(tree.wanted[0].1.xattrs.is_empty());
+        let link = Stat { linkname: "abcd".into(), ..file("b").unwrap() };
+        tree.announce(Some(link)).unwrap();
+        assert!(matches!(tree.announce(file("c")), Err(ReceiveError::TooMuchMetadata(MOST_NAME_BYTES))));
     }
 }
