@@ -4,6 +4,7 @@
 //! Never: repeats; the caller decides.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bollard_buildkit_proto::moby::buildkit::v1 as proto;
 use polyarch_registry::oci::{Descriptor, Digest};
+use polyarch_registry::store::StoreError;
 use tokio::time::timeout;
 
 use super::connect::Worker;
@@ -85,11 +87,10 @@ impl Worker {
         let steps = mapper.into_steps();
         match answer {
             Ok(response) => outcome(response, steps),
-            // A full disk or a wrong digest here is the reason for the daemon's error, with its type intact.
-            Err(error) => match (session.store_fault().get(), &error) {
-                (Some(fault), SolveError::Daemon(_)) => Err(SolveError::Store(fault)),
-                _ => Err(error.locate(&steps)),
-            },
+            Err(error) => Err(match store_fault(session, &error) {
+                Some(fault) => SolveError::Store(fault),
+                None => error.locate(&steps),
+            }),
         }
     }
 
@@ -138,6 +139,14 @@ impl Worker {
                 Err(status) => return tracing::debug!(%status, "the status stream broke"),
             }
         }
+    }
+}
+
+/// Returns the full disk or the wrong digest here that is the reason for the daemon's error, with its type intact.
+fn store_fault(session: &Session, error: &SolveError) -> Option<Arc<StoreError>> {
+    match error {
+        SolveError::Daemon(failure) => session.store_fault().cause_of(&failure.message),
+        _ => None,
     }
 }
 

@@ -9,7 +9,7 @@ mod service;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use polyarch_registry::store::{BlobStore, StoreError};
@@ -52,14 +52,19 @@ impl ContentStores {
     }
 }
 
-/// The last error of a store, kept with its type: the daemon returns only its text.
+/// Errors of a store remembered at a time.
+const FAULTS: usize = 16;
+
+/// The last errors of the stores, kept with their types: the daemon returns only their text.
 #[derive(Debug, Clone, Default)]
-pub(in crate::buildkit) struct StoreFault(Arc<Mutex<Option<Arc<StoreError>>>>);
+pub(in crate::buildkit) struct StoreFault(Arc<Mutex<VecDeque<Arc<StoreError>>>>);
 
 impl StoreFault {
-    /// Returns the last error.
-    pub(in crate::buildkit) fn get(&self) -> Option<Arc<StoreError>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Returns the last error whose text the daemon repeats in `message`. Another failure of the same session, such as
+    /// that of a later solve, does not become the store's.
+    pub(in crate::buildkit) fn cause_of(&self, message: &str) -> Option<Arc<StoreError>> {
+        let faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        faults.iter().rev().find(|fault| message.contains(&fault.to_string())).cloned()
     }
 
     /// Keeps the error and returns what the daemon is told.
@@ -79,7 +84,11 @@ impl StoreFault {
             | StoreError::InUse { .. }
             | StoreError::OverLimit { .. } => Status::internal(text),
         };
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(error));
+        let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if faults.len() >= FAULTS {
+            faults.pop_front();
+        }
+        faults.push_back(Arc::new(error));
         status
     }
 }
