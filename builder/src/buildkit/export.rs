@@ -101,7 +101,8 @@ impl Export {
             Self::OciTar(options) => ("oci", with(options, &[])),
             Self::DockerTar(options) => ("docker", with(options, &[])),
             Self::Moby { tag } => ("moby", Attrs::from([("name".into(), tag.clone())])),
-            Self::LocalDir => ("local", Attrs::new()),
+            // The folder per platform is ours: each platform is a solve of its own.
+            Self::LocalDir => ("local", Attrs::from([("platform-split".into(), "false".into())])),
             Self::Tar => ("tar", Attrs::new()),
             Self::ImagePush { repositories, options, insecure } => {
                 let names = repositories.join(",");

@@ -8,6 +8,7 @@ pub mod check;
 pub mod classic;
 pub mod content;
 pub mod dispatch;
+pub mod files;
 pub mod outcome;
 pub mod push;
 pub mod session;
