@@ -66,7 +66,7 @@ pub fn resolve(values: &[String], short: Shorthands, around: &Surroundings) -> R
         if let Export::Registry { names, .. } = &export {
             outputs.names.extend(tag::parse_list(names).map_err(|error| error.of("--output"))?);
         }
-        outputs.add(placed(export, around));
+        outputs.add(placed(export, around)?);
     }
     if short.push {
         outputs.add(Some(Output::Registry { by_digest: false }));
@@ -100,22 +100,43 @@ impl Output {
     }
 }
 
-fn placed(export: Export, around: &Surroundings) -> Option<Output> {
+fn placed(export: Export, around: &Surroundings) -> Result<Option<Output>, SettingsError> {
     let place = |dest: Dest| match dest {
-        Dest::File(path) => Dest::File(around.resolve(path)),
-        Dest::Stdout => Dest::Stdout,
+        Dest::File(path) => single_file(around.resolve(path)),
+        Dest::Stdout => Ok(Dest::Stdout),
     };
-    Some(match export {
+    Ok(Some(match export {
         Export::Registry { by_digest, .. } => Output::Registry { by_digest },
         Export::Oci { dest: Dest::File(path), tar } if is_layout_dir(&path, tar, around) => {
-            Output::OciDir(around.resolve(path))
+            Output::OciDir(layout_dir(around.resolve(path))?)
         }
-        Export::Oci { dest, .. } => Output::OciTar(place(dest)),
+        Export::Oci { dest, .. } => Output::OciTar(place(dest)?),
         Export::Docker(None) => Output::Load,
-        Export::Docker(Some(dest)) => Output::DockerTar(place(dest)),
+        Export::Docker(Some(dest)) => Output::DockerTar(place(dest)?),
         Export::Local { dest, split } => Output::Local { dest: around.resolve(dest), split },
-        Export::Tar(dest) => Output::Tar(place(dest)),
-        Export::CacheOnly => return None,
+        Export::Tar(dest) => Output::Tar(place(dest)?),
+        Export::CacheOnly => return Ok(None),
+    }))
+}
+
+fn single_file(path: PathBuf) -> Result<Dest, SettingsError> {
+    match path.is_dir() {
+        false => Ok(Dest::File(path)),
+        true => {
+            Err(SettingsError::conflict(format!("--output writes one file, and {} is a directory", path.display())))
+        }
+    }
+}
+
+/// A layout is made in a new or empty directory, or added to; anything else there is not polyarch's to mix with.
+fn layout_dir(path: PathBuf) -> Result<PathBuf, SettingsError> {
+    let is_empty = || path.read_dir().is_ok_and(|mut entries| entries.next().is_none());
+    if path.join("oci-layout").is_file() || is_empty() || std::fs::symlink_metadata(&path).is_err() {
+        return Ok(path);
+    }
+    Err(SettingsError::Conflict {
+        what: format!("{} is neither empty nor an OCI layout", path.display()),
+        hint: Some("name a new directory, or a layout to add to"),
     })
 }
 

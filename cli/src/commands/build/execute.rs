@@ -12,7 +12,6 @@ use polyarch_builder::node::probe::Node;
 use polyarch_registry::store::LayoutStore;
 
 use super::call::{self, Answers};
-use super::solve::Solved;
 use super::{Done, daemon_push, keep, nodes, outputs, planning, report, solve};
 use crate::commands::Context;
 use crate::diagnostics::Diagnostic;
@@ -85,19 +84,12 @@ async fn on_nodes(means: &Means<'_>, nodes: &[Node]) -> Result<Done, Diagnostic>
     let solved = solve::all(means, nodes, &places).await?;
     let mut done = Done { report: report::of(&solved.outcomes, daemon_push::verified(means)), errors: Vec::new() };
     match solved.is_complete() {
-        true => produce(means, nodes, solved, &mut done).await,
+        // What was done before an error is told all the same: a tag may have moved.
+        true => {
+            let produced = outputs::produce(means, (nodes, &places), solved, &mut done).await;
+            done.errors.extend(produced.err());
+        }
         false => keep::partial(means, &solved, &mut done.report).await?,
     }
     Ok(done)
-}
-
-/// Makes the outputs unless the user stops it. What was done before an error is told all the same: a tag may have moved.
-async fn produce(means: &Means<'_>, nodes: &[Node], solved: Solved, done: &mut Done) {
-    let cancel = &means.context.cancel;
-    let produced = tokio::select! {
-        biased;
-        () = cancel.cancelled() => Err(Diagnostic::cancelled()),
-        produced = outputs::produce(means, nodes, solved, done) => produced,
-    };
-    done.errors.extend(produced.err());
 }

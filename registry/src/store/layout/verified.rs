@@ -134,12 +134,13 @@ mod tests {
         let root = Descriptor::new("application/x-test", Digest::sha256("kept"), 4);
         store.set_root("r", &root).await.unwrap();
         let table = store.verified_layers().unwrap();
-        let (gone, diff_id) = (Digest::sha256("gone"), Digest::sha256("layer"));
+        let gone = Digest::sha256("gone");
+        let layer = VerifiedLayer { compression: LayerCompression::Gzip, diff_id: Digest::sha256("layer") };
         for blob in [&root.digest, &gone] {
-            table.insert(blob, &diff_id).await.unwrap();
+            table.insert(blob, &layer).await.unwrap();
         }
         store.gc().await.unwrap();
-        assert_eq!(table.diff_id(&root.digest).await.unwrap(), Some(diff_id));
-        assert_eq!(table.diff_id(&gone).await.unwrap(), None);
+        assert_eq!(table.lookup(&root.digest).await.unwrap(), Some(layer));
+        assert_eq!(table.lookup(&gone).await.unwrap(), None);
     }
 }

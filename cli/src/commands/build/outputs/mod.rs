@@ -1,47 +1,112 @@
 //! What becomes of a complete result.
+//!
+//! Owns: the order of outputs, and that one's failure leaves the others alone. Never: knows how an image is written;
+//! the libraries do.
 
-use polyarch_builder::assemble::{IndexAnnotations, assemble};
+mod destination;
+mod files;
+mod image;
+mod load;
+mod root;
+
 use polyarch_builder::event::EventKind;
 use polyarch_builder::node::probe::Node;
-use polyarch_builder::request::ManifestAnnotation;
 use polyarch_builder::run::BuiltImage;
-use polyarch_registry::oci::{Platform, RawManifest, Reference};
+use polyarch_registry::oci::{RawManifest, Reference};
 use polyarch_registry::store::BlobStoreExt;
 use polyarch_registry::transfer::{MountSources, Publication};
 
 use super::early::Early;
 use super::execute::Means;
+use super::planning::Place;
 use super::solve::Solved;
 use super::{Done, keep};
 use crate::commands::publish;
 use crate::diagnostics::Diagnostic;
-use crate::exit_code::ExitCode;
-use crate::settings::annotation::Annotations;
+use crate::report::result::OutputOutcome;
 use crate::settings::output::Output;
+
+/// The result, and where it was built.
+struct Product<'a> {
+    root: RawManifest,
+    images: Vec<BuiltImage>,
+    nodes: &'a [Node],
+    places: &'a [Place],
+}
+
+/// What an output that is no tag came to.
+struct Made {
+    /// What is where now.
+    what: String,
+    /// More to know.
+    notes: Vec<String>,
+    /// A part that could not be done.
+    failure: Option<Diagnostic>,
+}
+
+impl Made {
+    fn of(what: impl Into<String>) -> Self {
+        Self { what: what.into(), notes: Vec::new(), failure: None }
+    }
+}
 
 /// Assembles the index, keeps it in the store under its names, and makes every output.
 pub(super) async fn produce(
     means: &Means<'_>,
-    nodes: &[Node],
+    (nodes, places): (&[Node], &[Place]),
     solved: Solved,
     done: &mut Done,
 ) -> Result<(), Diagnostic> {
     let images = solved.images();
-    let root = root(means, &solved.platforms, &images)?;
+    let root = root::of(means, &solved.platforms, &images)?;
     means.store.put_bytes(root.bytes().clone()).await?;
     done.report.stored_as = keep::result(means, &root).await?;
     done.report.root = Some(root.descriptor());
     means.events.send(EventKind::Assembled { root: root.descriptor() });
+    let product = Product { root, images, nodes, places };
     for output in &means.settings.outputs {
-        let (_, _) = (nodes, &images);
-        match output {
-            Output::Registry { .. } => push(means, &root, solved.early.as_ref(), done).await,
-            other => {
-                return Err(Diagnostic::message(ExitCode::Publish, format!("output {other:?} is not there yet")));
-            }
+        let making = one(means, output, &product, solved.early.as_ref(), done);
+        let finished = tokio::select! {
+            biased;
+            () = making => true,
+            () = means.context.cancel.cancelled() => false,
+        };
+        if !finished {
+            done.errors.push(Diagnostic::cancelled());
+            break;
         }
     }
     Ok(())
+}
+
+async fn one(means: &Means<'_>, output: &Output, product: &Product<'_>, early: Option<&Early>, done: &mut Done) {
+    let made = match output {
+        Output::Registry { .. } => return push(means, &product.root, early, done).await,
+        Output::OciDir(dir) => image::directory(means, product, dir).await,
+        Output::OciTar(dest) => image::oci_tar(means, product, dest).await,
+        Output::DockerTar(dest) => image::docker_tar(means, product, dest).await,
+        Output::Load => load::load(means, product).await,
+        Output::Local { dest, split } => files::local(means, product, dest, *split).await,
+        Output::Tar(dest) => files::tar(means, product, dest).await,
+    };
+    let made = made.unwrap_or_else(|error| Made { failure: Some(error), ..Made::of(name(output)) });
+    // The rest of the chain is told once, with the diagnostic.
+    let failure = made.failure.as_ref().and_then(|failure| failure.chain.first().cloned());
+    done.report.outputs.push(OutputOutcome { what: made.what, notes: made.notes, failure });
+    done.errors.extend(made.failure);
+}
+
+/// What an output would have been.
+fn name(output: &Output) -> String {
+    match output {
+        Output::Registry { .. } => "publication".to_owned(),
+        Output::OciDir(dir) => format!("OCI layout in {}", dir.display()),
+        Output::OciTar(dest) => format!("OCI layout in {}", destination::name(dest)),
+        Output::DockerTar(dest) => format!("Docker archive in {}", destination::name(dest)),
+        Output::Load => "image in Docker".to_owned(),
+        Output::Local { dest, .. } => format!("files in {}", dest.display()),
+        Output::Tar(dest) => format!("files in {}", destination::name(dest)),
+    }
 }
 
 /// Publishes under all tags; with `push-by-digest` no tag is named.
@@ -58,27 +123,4 @@ async fn push(means: &Means<'_>, root: &RawManifest, early: Option<&Early>, done
     let (tags, errors) = publish::outcomes(outcomes);
     done.report.tags = tags;
     done.errors.extend(errors);
-}
-
-/// One platform without attestations needs no index, as buildx has it; anything asked of the index makes one.
-fn root(means: &Means<'_>, platforms: &[Platform], images: &[BuiltImage]) -> Result<RawManifest, Diagnostic> {
-    let annotations = levels(&means.settings.annotations);
-    if let [only] = images
-        && only.attestations.is_empty()
-        && annotations == IndexAnnotations::default()
-    {
-        return Ok(only.manifest.clone());
-    }
-    assemble(means.settings.request.format, platforms, images, &annotations)
-        .map_err(|error| Diagnostic::new(ExitCode::Plan, &error))
-}
-
-fn levels(annotations: &Annotations) -> IndexAnnotations {
-    let pairs = |map: &indexmap::IndexMap<String, String>| map.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
-    let descriptor = |a: &ManifestAnnotation| (a.platform.clone(), a.key.clone(), a.value.clone());
-    IndexAnnotations {
-        index: pairs(&annotations.index),
-        index_descriptor: pairs(&annotations.index_descriptor),
-        manifest_descriptor: annotations.manifest_descriptor.iter().map(descriptor).collect(),
-    }
 }
