@@ -17,6 +17,7 @@ die() {
 # --- surroundings -----------------------------------------------------------------------------------------------
 
 setup() {
+	local builder
 	WORK=$(mktemp -d "${TMPDIR:-/tmp}/polyarch-bench.XXXXXX")
 	ROWS=$WORK/rows
 	: >"$ROWS"
@@ -28,6 +29,7 @@ setup() {
 	mkdir -p "$DOCKER_CONFIG" "$BUILDX_CONFIG"
 	start_registry
 	"$BED_BUILDX" create --name bench --driver remote "${BUILDKIT#buildkit+}" >/dev/null
+	for builder in default bench; do contexts $builder >"$WORK/contexts-$builder"; done
 }
 
 # Everything measured is new in a registry that nobody else uses and that goes away with its folder.
@@ -52,23 +54,27 @@ start_registry() {
 
 teardown() {
 	[ -n "${WORK:-}" ] || return 0
-	prune default
-	prune bench
+	# Without the lists everything would look new.
+	if [ -f "$WORK/contexts-bench" ]; then
+		prune default
+		prune bench
+	fi
 	[ -z "${REGISTRY_PID:-}" ] || kill "$REGISTRY_PID" 2>/dev/null || true
 	rm -rf "$WORK"
 }
 
-# prune BUILDER: removes the build cache of our own steps, known by their mark, children first.
+# prune BUILDER: removes the build cache of our own steps, known by their mark, and contexts that came since the start.
 prune() {
-	local ids id pass
-	for pass in 1 2 3; do
-		ids=$("$BED_BUILDX" du --builder "$1" --format json 2>/dev/null |
-			jq -rs --arg mark "$MARK" '.[] | select(.Description | contains($mark)) | .ID') || return 0
-		[ -n "$ids" ] || return 0
-		for id in $ids; do
-			"$BED_BUILDX" prune --builder "$1" --force --filter "id=$id" >/dev/null 2>&1 || true
-		done
+	local id
+	"$BED_BUILDX" prune --builder "$1" --all --force --filter "description~=$MARK" >/dev/null 2>&1 || true
+	for id in $(contexts "$1" | grep -vxFf "$WORK/contexts-$1" || true); do
+		"$BED_BUILDX" prune --builder "$1" --all --force --filter "id=$id" >/dev/null 2>&1 || true
 	done
+}
+
+# contexts BUILDER: what clients have sent to a daemon, by id.
+contexts() {
+	"$BED_BUILDX" du --builder "$1" --format json 2>/dev/null | jq -r 'select(.Type == "source.local") | .ID'
 }
 
 # --- clients ----------------------------------------------------------------------------------------------------
@@ -148,7 +154,7 @@ row() {
 	}' | tee -a "$ROWS" | awk -F '|' '{printf "bench: %s: %s against %s (%s)\n", $1, $2, $3, $4}' >&2
 }
 
-mib() { awk -v b="$1" -v d="${2:-1048576}" 'BEGIN {printf "%.1f", b / d}'; }
+mib() { awk -v b="$1" -v d="${2:-1048576}" 'BEGIN {v = b / d; printf (v < 1) ? "%.3f" : "%.1f", v}'; }
 seconds() { awk -v ms="$1" 'BEGIN {printf "%.3f", ms / 1000}'; }
 
 table() {

@@ -34,7 +34,8 @@ measure_base() {
 	counted "$front" polyarch "$app"
 	row "changed small layer on 512 MiB: daemon to client" "$FROM_DAEMON" - MiB 5
 	row "changed small layer on 512 MiB: client to registry" "$TO_REGISTRY" - MiB 5
-	rm -rf "$base" "$app"
+	rm -rf "$base" "$app" "$POLYARCH_STORE"
+	prune default
 }
 
 # counted FRONT CLIENT CONTEXT: builds and pushes through the relays; sets FROM_DAEMON and TO_REGISTRY in MiB.
