@@ -136,8 +136,9 @@ fn the_store_lists_forgets_and_collects() {
     assert!(out.contains("hello") && out.contains("linux/amd64,linux/arm64"), "{out}");
     // A short name with a tag has the form of a digest; the store's name for it is the long one.
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let named = Index::small(&PLATFORMS).write_layout(&bench.dir.path().join("store"), "docker.io/library/app:1");
-    runtime.block_on(named);
+    let index = Index::small(&PLATFORMS);
+    let store = bench.dir.path().join("store");
+    runtime.block_on(index.write_layout(&store, "docker.io/library/app:1"));
     let (_, err) = check(&bench.run(&["store", "rm", "app:1"]), 0);
     assert!(err.starts_with("forgot docker.io/library/app:1 ("), "{err}");
     let (out, err) = check(&bench.run(&["store", "rm", "hello"]), 0);
