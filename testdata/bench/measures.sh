@@ -112,19 +112,20 @@ fresh() {
 
 # text BYTES: words and numbers that gzip makes a bit less than half.
 text() {
-	awk -v seed="$RANDOM" 'BEGIN {
+	awk -v seed="$RANDOM" -v bytes="$1" 'BEGIN {
 		srand(seed)
 		for (i = 0; i < 4096; i++) {
 			word = ""
 			for (j = 3 + int(rand() * 7); j > 0; j--) word = word sprintf("%c", 97 + int(rand() * 26))
 			words[i] = word
 		}
-		for (;;) {
+		while (bytes > 0) {
 			line = int(rand() * 1e9)
 			for (j = 0; j < 12; j++) line = line " " words[int(rand() * 4096)]
 			print line
+			bytes -= length(line) + 1
 		}
-	}' 2>/dev/null | head -c "$1"
+	}'
 }
 
 # Nothing cached; one stage of the build platform is the same for both platforms.
