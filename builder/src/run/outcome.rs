@@ -9,6 +9,7 @@ use polyarch_registry::store::StoreError;
 use polyarch_registry::transfer::PullError;
 
 use crate::buildkit::{ConnectError, SolveError, Steps};
+use crate::classic::ClassicError;
 
 /// One platform's image, in the store and verified.
 #[derive(Debug, Clone)]
@@ -88,7 +89,7 @@ pub enum PlatformError {
         platform: Platform,
         /// Cause.
         #[source]
-        source: Box<crate::classic::ClassicError>,
+        source: Box<ClassicError>,
     },
     /// What the daemon pushed could not be read back.
     #[error("read back the image for {platform} that the daemon pushed")]
@@ -125,6 +126,22 @@ pub enum PlatformError {
 }
 
 impl PlatformError {
+    /// Returns the local store's failure, if that is what it was.
+    pub fn store(&self) -> Option<&StoreError> {
+        match self {
+            Self::Store(error) => Some(error),
+            Self::Solve { source, .. } => match &**source {
+                SolveError::Store(error) => Some(error),
+                _ => None,
+            },
+            Self::Classic { source, .. } => match &**source {
+                ClassicError::Store(error) => Some(error),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// Returns the solve's error, if the daemon's build is what failed.
     pub fn solve(&self) -> Option<&SolveError> {
         match self {

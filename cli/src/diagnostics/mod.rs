@@ -13,6 +13,8 @@ use crate::settings::{SettingsError, ValueError};
 use crate::style::Style;
 use crate::text::escape;
 
+pub use registry::store_advice;
+
 /// An error ready to be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {

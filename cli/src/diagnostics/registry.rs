@@ -76,14 +76,22 @@ impl From<StoreError> for Diagnostic {
             StoreError::Full { .. } | StoreError::Io { .. } => ExitCode::Publish,
         };
         let diagnostic = Self::new(code, &error);
-        match &error {
-            StoreError::Full { .. } => {
-                diagnostic.hint("free some space: `polyarch store rm`, `polyarch store gc`; or name another --store")
-            }
-            StoreError::InUse { .. } => diagnostic.hint("wait for the other polyarch to end"),
-            StoreError::Layout { .. } => diagnostic.hint("name a directory with an `oci-layout` file in it"),
-            _ => diagnostic,
+        match store_advice(&error) {
+            Some(hint) => diagnostic.hint(hint),
+            None => diagnostic,
         }
+    }
+}
+
+/// What a user can do about a failure of the store.
+pub fn store_advice(error: &StoreError) -> Option<&'static str> {
+    match error {
+        StoreError::Full { .. } => {
+            Some("free some space: `polyarch store rm`, `polyarch store gc`; or name another --store")
+        }
+        StoreError::InUse { .. } => Some("wait for the other polyarch to end"),
+        StoreError::Layout { .. } => Some("name a directory with an `oci-layout` file in it"),
+        _ => None,
     }
 }
 

@@ -57,6 +57,9 @@ fn body(failure: &Failure, look: Look) -> String {
             let _ = writeln!(out, "  {} {}", look.style.dim("|"), look.log_line(line));
         }
     }
+    if let Some(hint) = &failure.hint {
+        let _ = writeln!(out, "{} {}", look.style.hint("hint:"), escape(hint));
+    }
     out
 }
 

@@ -93,6 +93,8 @@ pub struct Failure {
     pub source: Option<SourceSnippet>,
     /// The last lines the step printed, unescaped.
     pub log_tail: Vec<String>,
+    /// What to do.
+    pub hint: Option<String>,
     /// The class it belongs to; [`ExitCode::Build`] unless verification or planning failed.
     pub code: Option<ExitCode>,
 }

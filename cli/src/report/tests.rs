@@ -171,6 +171,7 @@ fn failed(platform: &str) -> PlatformRow {
             ranges: vec![(5, 5)],
         }),
         log_tail: vec!["test a ... ok".into(), "::error::\u{1b}[31mKilled".into()],
+        hint: None,
         code: None,
     };
     PlatformRow { result: RowResult::Failed(Box::new(failure)), ..built(platform, 'a') }

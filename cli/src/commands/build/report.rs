@@ -7,7 +7,7 @@ use polyarch_builder::buildkit::error::SourceExcerpt;
 use polyarch_builder::run::{PlatformError, PlatformOutcome};
 
 use super::tails::Tails;
-use crate::diagnostics::one_line;
+use crate::diagnostics::{one_line, store_advice};
 use crate::exit_code::ExitCode;
 use crate::report::BuildReport;
 use crate::report::result::{BuiltImage, Failure, PlatformRow, RowResult, SourceSnippet, Verified};
@@ -54,8 +54,9 @@ fn failure(error: &PlatformError) -> Failure {
         PlatformError::Panicked { .. } => Some(ExitCode::Bug),
         _ => None,
     };
+    let hint = error.store().and_then(store_advice).map(str::to_owned);
     let Some(solve) = error.solve() else {
-        return Failure { message: one_line(error), code, ..Failure::default() };
+        return Failure { message: one_line(error), hint, code, ..Failure::default() };
     };
     let told = solve.failure();
     Failure {
@@ -68,6 +69,7 @@ fn failure(error: &PlatformError) -> Failure {
         },
         source: told.and_then(|told| told.sources.last()).map(snippet),
         log_tail: Vec::new(),
+        hint,
         code,
     }
 }
