@@ -212,7 +212,7 @@ fn one_platform_fails(builder: &Builder) {
 }
 
 fn fail_fast(builder: &Builder) {
-    let seconds = seconds();
+    let seconds = support::long_time();
     let text = format!(
         "FROM base\nARG TARGETARCH\nRUN echo @; if [ $TARGETARCH = amd64 ]; then exit 9; else exec sleep {seconds}; fi\n"
     );
@@ -225,7 +225,7 @@ fn fail_fast(builder: &Builder) {
 }
 
 fn ctrl_c(builder: &Builder) {
-    let (registry, seconds) = (TestRegistry::start(), seconds());
+    let (registry, seconds) = (TestRegistry::start(), support::long_time());
     let project = Project::on(builder, &format!("FROM base\nRUN echo @; exec sleep {seconds}\n"));
     let step = format!("sleep {seconds}");
     let reference = registry.reference("ctrl/c:1");
@@ -243,9 +243,4 @@ fn ctrl_c(builder: &Builder) {
     assert_nothing_left(builder, pid, &volumes);
     assert_eq!(Published::new(registry.addr(), "ctrl/c").manifest("1"), None);
     project.assert_store_valid();
-}
-
-/// A length of time that only this test's steps sleep for.
-fn seconds() -> u32 {
-    1_000_000 + u32::from_str_radix(&support::unique()[11..], 16).unwrap() % 1_000_000_000
 }

@@ -40,7 +40,19 @@ pub fn holds_within(deadline: Duration, mut condition: impl FnMut() -> bool) -> 
 
 /// A name no other test and no cache has seen.
 pub fn unique() -> String {
-    let mut bytes = [0; 8];
+    let hex: String = noise(8).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("e2e{hex}")
+}
+
+/// A length of time in seconds, far beyond any test, that only one test's steps sleep for.
+pub fn long_time() -> u32 {
+    let random: [u8; 4] = noise(4).try_into().unwrap();
+    1_000_000 + u32::from_ne_bytes(random) % 1_000_000_000
+}
+
+/// Bytes that no compression makes small.
+pub fn noise(length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
     std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom").unwrap(), &mut bytes).unwrap();
-    format!("e2e{:016x}", u64::from_ne_bytes(bytes))
+    bytes
 }

@@ -184,6 +184,22 @@ impl Running {
         }
     }
 
+    /// Returns after this time, or when it has ended.
+    pub fn let_run(&mut self, time: Duration) {
+        let until = Instant::now() + time;
+        while let Ok(line) = self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            self.err.push_str(&line);
+        }
+    }
+
+    /// Returns when standard error has had this many lines, or when it has ended.
+    pub fn let_tell(&mut self, lines: u64) {
+        for _ in 0..lines {
+            let Ok(line) = self.lines.recv_timeout(DEADLINE) else { return };
+            self.err.push_str(&line);
+        }
+    }
+
     /// Sends a signal, such as `-INT`.
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([name, &self.pid().to_string()]).status().unwrap();
