@@ -58,6 +58,13 @@ pub enum Outcome {
         /// Steps the daemon ran.
         executed: usize,
     },
+    /// Built, in the daemon's cache: only its files were asked for.
+    Ready {
+        /// Steps the daemon had cached.
+        cached: usize,
+        /// Steps the daemon ran.
+        executed: usize,
+    },
     /// The build or its verification failed.
     Failed {
         /// One-line reason, unescaped.

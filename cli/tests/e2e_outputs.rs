@@ -4,11 +4,10 @@
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
-use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use polyarch_testkit::bed::run;
-use polyarch_testkit::{Bed, require, require_tool};
+use polyarch_testkit::{Bed, require_tool};
 use serde_json::Value;
 
 const BOTH: &str = "linux/amd64,linux/arm64";
@@ -246,15 +245,43 @@ fn a_reader_that_goes_away_fails_its_output() {
 }
 
 #[test]
-fn files_of_one_platform_are_not_split_unless_asked() {
-    let _ = require!("BED_DOCKER20");
-    for daemon in [CONTAINERD, "BED_DOCKER20", "BED_BUILDKIT"] {
+fn files_of_one_platform_are_not_split_and_need_no_image() {
+    for daemon in [CONTAINERD, CLASSIC[0], CLASSIC[1], "BED_BUILDKIT"] {
         let Some(bench) = Bench::new(daemon) else { continue };
-        let args = ["--platform", "linux/arm64", "-o", "type=local,dest=plain", "-o"];
-        check(&bench.build(&[&args[..], &["type=local,dest=split,platform-split=true"]].concat()), 0);
+        let args = ["--platform", "linux/arm64", "--metadata-file", "metadata.json", "-o", "type=local,dest=plain"];
+        let (out, err) =
+            check(&bench.build(&[&args[..], &["-o", "type=local,dest=split,platform-split=true"]].concat()), 0);
         for file in ["plain/machine", "split/linux_arm64/machine"] {
             assert_eq!(std::fs::read_to_string(bench.path(file)).unwrap(), "aarch64\n", "{daemon}");
         }
-        assert!(!Path::new(&bench.path("plain/linux_arm64")).exists());
+        assert!(!bench.path("plain/linux_arm64").exists());
+        assert!(out.is_empty() && err.contains("files in "), "{err}");
+        let metadata: Value =
+            serde_json::from_str(&std::fs::read_to_string(bench.path("metadata.json")).unwrap()).unwrap();
+        assert_eq!(metadata["polyarch"]["platforms"][0]["outcome"], "files");
+        assert_eq!(metadata["polyarch"]["outputs"].as_array().unwrap().len(), 2);
+        assert_eq!(std::fs::read_dir(bench.path("store/blobs/sha256")).unwrap().count(), 0, "{daemon}");
     }
+}
+
+#[test]
+fn every_output_has_the_files_of_the_one_build() {
+    let Some(bench) = Bench::new(CONTAINERD) else { return };
+    let dockerfile = bench.path("context/Dockerfile");
+    let text = std::fs::read_to_string(&dockerfile).unwrap();
+    std::fs::write(&dockerfile, format!("{text}RUN cat /proc/sys/kernel/random/uuid > /id\n")).unwrap();
+    let args = ["--platform", "linux/amd64", "--no-cache", "-o", "files", "-o", "type=tar,dest=files.tar"];
+    check(&bench.build(&args), 0);
+    let id = std::fs::read_to_string(bench.path("files/id")).unwrap();
+    assert_eq!(tar_files(&std::fs::read(bench.path("files.tar")).unwrap())["id"], id);
+}
+
+#[test]
+fn one_platform_s_failure_is_told_and_nothing_is_written() {
+    let Some(bench) = Bench::new(CONTAINERD) else { return };
+    let dockerfile = bench.path("context/Dockerfile");
+    let text = std::fs::read_to_string(&dockerfile).unwrap();
+    std::fs::write(&dockerfile, format!("{text}RUN test $(uname -m) = x86_64\n")).unwrap();
+    let (out, err) = check(&bench.build(&["--platform", BOTH, "-o", "files"]), 4);
+    assert!(out.is_empty() && err.contains("linux/arm64") && !bench.path("files").exists(), "{err}");
 }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::check;
 use super::content::NodeSession;
 use super::dispatch::Executor;
-use super::outcome::{BuiltImage, PlatformError};
+use super::outcome::{Built, BuiltImage, PlatformError};
 use crate::buildkit::Export;
 use crate::buildkit::export::ImageOptions;
 use crate::classic::{ClassicImage, SaveSpec, TemporaryTag, save};
@@ -39,7 +39,7 @@ impl Executor for ClassicExecutor {
         platform: &'a Platform,
         events: &'a EventSink,
         cancel: &'a CancellationToken,
-    ) -> BoxFuture<'a, Result<BuiltImage, PlatformError>> {
+    ) -> BoxFuture<'a, Result<Built, PlatformError>> {
         Box::pin(async move {
             let tag = TemporaryTag::new(&self.docker);
             let built = self.through(&tag, platform, events, cancel).await;
@@ -47,7 +47,7 @@ impl Executor for ClassicExecutor {
             if let Err(error) = tag.remove().await {
                 tracing::warn!(%error, "temporary tag left behind");
             }
-            built
+            built.map(Built::from)
         })
     }
 }

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::arrivals::Arrivals;
 use super::check;
 use super::dispatch::Executor;
-use super::outcome::{Attestation, BuiltImage, PlatformError};
+use super::outcome::{Attestation, Built, BuiltImage, PlatformError};
 use crate::buildkit::attrs::{SessionNames, entitlements, frontend_attrs};
 use crate::buildkit::export::ImageOptions;
 use crate::buildkit::solve::new_ref;
@@ -112,7 +112,7 @@ impl Executor for ContentExecutor {
         platform: &'a Platform,
         events: &'a EventSink,
         cancel: &'a CancellationToken,
-    ) -> BoxFuture<'a, Result<BuiltImage, PlatformError>> {
+    ) -> BoxFuture<'a, Result<Built, PlatformError>> {
         Box::pin(async move {
             let export = Export::OciDirectory(ImageOptions::of(&self.0.request, platform));
             let outcome = self.0.solve(platform, export, events, cancel).await?;
@@ -123,7 +123,7 @@ impl Executor for ContentExecutor {
                 collected = collect(&self.0, platform, &root, outcome.steps) => collected?,
                 () = cancel.cancelled() => return Err(PlatformError::Cancelled),
             };
-            Ok(collected)
+            Ok(collected.into())
         })
     }
 }

@@ -14,7 +14,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::outcome::{BuiltImage, PlatformError, PlatformOutcome};
+use super::outcome::{Built, BuiltImage, PlatformError, PlatformOutcome};
 use crate::event::{EventKind, Outcome};
 use crate::event_sink::EventSink;
 
@@ -26,7 +26,7 @@ pub trait Executor: Send + Sync {
         platform: &'a Platform,
         events: &'a EventSink,
         cancel: &'a CancellationToken,
-    ) -> BoxFuture<'a, Result<BuiltImage, PlatformError>>;
+    ) -> BoxFuture<'a, Result<Built, PlatformError>>;
 }
 
 /// One platform and where it is built.
@@ -88,7 +88,7 @@ pub async fn dispatch(jobs: Vec<Job>, control: &Control, events: &EventSink) -> 
         let (position, outcome) = running.finish(joined);
         tell(&outcome, events);
         match &outcome.result {
-            Ok(image) => (control.on_built)(image),
+            Ok(built) => built.image().into_iter().for_each(|image| (control.on_built)(image)),
             Err(_) if control.on_failure == OnFailure::CancelOthers => cancel.cancel(),
             Err(_) => {}
         }
@@ -98,7 +98,7 @@ pub async fn dispatch(jobs: Vec<Job>, control: &Control, events: &EventSink) -> 
     outcomes.into_iter().map(|(_, outcome)| outcome).collect()
 }
 
-type TaskResult = (Duration, Result<BuiltImage, PlatformError>);
+type TaskResult = (Duration, Result<Built, PlatformError>);
 
 /// What is known of a task without asking it: needed when it panicked or was aborted.
 struct Label {
@@ -148,12 +148,13 @@ impl Running {
 
 fn tell(outcome: &PlatformOutcome, events: &EventSink) {
     let told = match &outcome.result {
-        Ok(image) => Outcome::Built {
+        Ok(Built::Image(image)) => Outcome::Built {
             manifest: Box::new(image.manifest.descriptor()),
             layers: image.layers.len(),
             cached: image.steps.cached(),
             executed: image.steps.executed(),
         },
+        Ok(Built::InCache(steps)) => Outcome::Ready { cached: steps.cached(), executed: steps.executed() },
         Err(PlatformError::Cancelled) => Outcome::Cancelled,
         Err(error) => Outcome::Failed { reason: one_line(error) },
     };
@@ -202,10 +203,10 @@ mod tests {
             platform: &'a Platform,
             _events: &'a EventSink,
             cancel: &'a CancellationToken,
-        ) -> BoxFuture<'a, Result<BuiltImage, PlatformError>> {
+        ) -> BoxFuture<'a, Result<Built, PlatformError>> {
             Box::pin(async move {
                 match &self.scripts[&platform.architecture] {
-                    Script::Succeed => Ok(image(platform)),
+                    Script::Succeed => Ok(image(platform).into()),
                     Script::Fail => {
                         Err(PlatformError::Verification { platform: platform.clone(), problems: vec!["wrong".into()] })
                     }

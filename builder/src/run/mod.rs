@@ -14,4 +14,4 @@ pub mod push;
 pub mod session;
 
 pub use dispatch::{Executor, Job, OnFailure, dispatch};
-pub use outcome::{BuiltImage, PlatformError, PlatformOutcome};
+pub use outcome::{Built, BuiltImage, PlatformError, PlatformOutcome};

@@ -30,6 +30,39 @@ pub struct BuiltImage {
     pub steps: Steps,
 }
 
+/// What one platform's build gave.
+#[derive(Debug, Clone)]
+pub enum Built {
+    /// An image.
+    Image(Box<BuiltImage>),
+    /// A result in the daemon's cache, from where its files are exported: no image was asked for.
+    InCache(Steps),
+}
+
+impl Built {
+    /// Returns the image, if there is one.
+    pub fn image(&self) -> Option<&BuiltImage> {
+        match self {
+            Self::Image(image) => Some(image),
+            Self::InCache(_) => None,
+        }
+    }
+
+    /// Returns what the daemon did.
+    pub fn steps(&self) -> &Steps {
+        match self {
+            Self::Image(image) => &image.steps,
+            Self::InCache(steps) => steps,
+        }
+    }
+}
+
+impl From<BuiltImage> for Built {
+    fn from(image: BuiltImage) -> Self {
+        Self::Image(Box::new(image))
+    }
+}
+
 /// An attestation manifest and its entry in the index BuildKit made.
 #[derive(Debug, Clone)]
 pub struct Attestation {
@@ -57,8 +90,8 @@ pub struct PlatformOutcome {
     pub builder: String,
     /// Wall time.
     pub elapsed: Duration,
-    /// The image, or why there is none.
-    pub result: Result<BuiltImage, PlatformError>,
+    /// What it gave, or why there is nothing.
+    pub result: Result<Built, PlatformError>,
 }
 
 /// Why a platform has no image.

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::check;
 use super::content::{NodeSession, find, solve_error};
 use super::dispatch::Executor;
-use super::outcome::{BuiltImage, PlatformError};
+use super::outcome::{Built, BuiltImage, PlatformError};
 use crate::buildkit::export::ImageOptions;
 use crate::buildkit::{Export, SolveError, SolveOutcome};
 use crate::event_sink::EventSink;
@@ -59,7 +59,7 @@ impl Executor for PushExecutor {
         platform: &'a Platform,
         events: &'a EventSink,
         cancel: &'a CancellationToken,
-    ) -> BoxFuture<'a, Result<BuiltImage, PlatformError>> {
+    ) -> BoxFuture<'a, Result<Built, PlatformError>> {
         Box::pin(async move {
             let export = Export::ImagePush {
                 repositories: self.target.names.clone(),
@@ -68,7 +68,7 @@ impl Executor for PushExecutor {
             };
             let outcome = self.node.solve(platform, export, events, cancel).await?;
             tokio::select! {
-                built = self.read_back(platform, outcome) => built,
+                built = self.read_back(platform, outcome) => built.map(Built::from),
                 () = cancel.cancelled() => Err(PlatformError::Cancelled),
             }
         })

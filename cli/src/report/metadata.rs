@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::result::{BuildReport, PlatformRow, RowResult, Verified};
+use super::result::{BuildReport, OutputOutcome, PlatformRow, RowResult, Verified};
 
 /// Version of the `polyarch` object.
 pub const VERSION: u32 = 1;
@@ -42,8 +42,13 @@ fn ours(report: &BuildReport) -> Value {
         "elapsed_seconds": report.elapsed.as_secs_f64(),
         "platforms": report.platforms.iter().map(platform).collect::<Vec<_>>(),
         "tags": tags,
+        "outputs": report.outputs.iter().map(output).collect::<Vec<_>>(),
         "warnings": report.warnings,
     })
+}
+
+fn output(output: &OutputOutcome) -> Value {
+    json!({ "what": output.what, "notes": output.notes, "error": output.failure })
 }
 
 fn platform(row: &PlatformRow) -> Value {
@@ -68,6 +73,7 @@ fn platform(row: &PlatformRow) -> Value {
                 Verified::Manifests => "manifests",
             },
         }),
+        RowResult::Files => json!({ "outcome": "files" }),
         RowResult::Failed(failure) => json!({
             "outcome": "failed",
             "message": failure.message,

@@ -243,6 +243,9 @@ fn general(kind: &EventKind, look: Look) -> Option<String> {
                     style.good("BUILT"),
                     manifest.digest
                 ),
+                Outcome::Ready { cached, executed } => {
+                    format!("{} {cached} steps cached, {executed} executed, {time}", style.good("BUILT"))
+                }
                 Outcome::Failed { reason } => format!("{} after {time}: {}", style.error("FAILED"), escape(reason)),
                 Outcome::Cancelled => format!("{} after {time}", style.warning("CANCELLED")),
             }

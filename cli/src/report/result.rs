@@ -50,7 +50,9 @@ pub struct PlatformRow {
 pub enum RowResult {
     /// There is an image.
     Built(BuiltImage),
-    /// There is none.
+    /// There is none, as nothing but its files was asked for.
+    Files,
+    /// The build failed.
     Failed(Box<Failure>),
     /// Nobody wanted it any more.
     Cancelled,
@@ -135,7 +137,7 @@ impl BuildReport {
     pub fn exit_code(&self) -> ExitCode {
         let failures = self.platforms.iter().filter_map(|row| match &row.result {
             RowResult::Failed(failure) => Some(failure.code.unwrap_or(ExitCode::Build)),
-            RowResult::Built(_) | RowResult::Cancelled => None,
+            RowResult::Built(_) | RowResult::Files | RowResult::Cancelled => None,
         });
         if let Some(code) = failures.min() {
             return code;
@@ -152,7 +154,7 @@ impl BuildReport {
     pub fn built(&self) -> impl Iterator<Item = (&PlatformRow, &BuiltImage)> {
         self.platforms.iter().filter_map(|row| match &row.result {
             RowResult::Built(image) => Some((row, image)),
-            RowResult::Failed(_) | RowResult::Cancelled => None,
+            RowResult::Files | RowResult::Failed(_) | RowResult::Cancelled => None,
         })
     }
 }

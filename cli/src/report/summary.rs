@@ -80,6 +80,11 @@ fn line(row: &PlatformRow, width: usize, style: Style) -> String {
             );
             fit(&format!("{platform}  {text}"), WIDTH)
         }
+        RowResult::Files => {
+            let steps = format!("{}/{}", row.cached, row.cached + row.executed);
+            let text = format!("{}  {}  {}", cell("files", 37), right(&duration(row.elapsed), 6), right(&steps, 6));
+            fit(&format!("{platform}  {text}"), WIDTH)
+        }
         RowResult::Failed(failure) => {
             let reason = escape(&failure.message).replace('\n', " ");
             format!("{platform}  {}", style.error(fit(&format!("failed: {reason}"), WIDTH - width - 2)))

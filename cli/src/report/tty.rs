@@ -201,6 +201,7 @@ fn ending(outcome: &Outcome, look: Look) -> String {
             let digest = format!("sha256:{}", manifest.digest.short());
             look.style.good(format!("built {digest}, {layers} layers, {cached} cached, {executed} run"))
         }
+        Outcome::Ready { cached, executed } => look.style.good(format!("built, {cached} cached, {executed} run")),
         Outcome::Failed { reason } => look.style.error(format!("failed: {}", escape(reason).replace('\n', " "))),
         Outcome::Cancelled => look.style.warning("cancelled"),
     }

@@ -100,6 +100,12 @@ impl Output {
     }
 }
 
+/// Returns whether there are outputs and none of them needs an image.
+pub fn only_files(outputs: &[Output]) -> bool {
+    let is_files = |output: &Output| matches!(output, Output::Local { .. } | Output::Tar(_));
+    !outputs.is_empty() && outputs.iter().all(is_files)
+}
+
 fn placed(export: Export, around: &Surroundings) -> Result<Option<Output>, SettingsError> {
     let place = |dest: Dest| match dest {
         Dest::File(path) => single_file(around.resolve(path)),

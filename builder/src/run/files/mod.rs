@@ -13,7 +13,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::future::BoxFuture;
 use polyarch_registry::oci::Platform;
 use tokio_util::io::SyncIoBridge;
+use tokio_util::sync::CancellationToken;
 
+use super::content::NodeSession;
+use super::dispatch::Executor;
+use super::outcome::{Built, PlatformError};
 use super::session::{SessionError, SessionParts, open};
 use crate::buildkit::attrs::{entitlements, frontend_attrs};
 use crate::buildkit::session::{ExportStream, FileSend, RegistryAuth, Sink, SinkFactory};
@@ -142,6 +146,23 @@ impl FilesSource<'_> {
     /// The same build from the daemon's cache: what had to run anew has run.
     fn again(&self) -> BuildRequest {
         BuildRequest { no_cache: NoCache::Allow, cache_to: Vec::new(), ..self.request.clone() }
+    }
+}
+
+/// Builds into the daemon's cache alone, for builds whose only outputs are files.
+pub struct CacheExecutor(pub Arc<NodeSession>);
+
+impl Executor for CacheExecutor {
+    fn build<'a>(
+        &'a self,
+        platform: &'a Platform,
+        events: &'a EventSink,
+        cancel: &'a CancellationToken,
+    ) -> BoxFuture<'a, Result<Built, PlatformError>> {
+        Box::pin(async move {
+            let outcome = self.0.solve(platform, Export::CacheOnly, events, cancel).await?;
+            Ok(Built::InCache(outcome.steps))
+        })
     }
 }
 

@@ -18,6 +18,7 @@ use super::execute::Means;
 use crate::diagnostics::Diagnostic;
 use crate::exit_code::ExitCode;
 use crate::settings::BuildSettings;
+use crate::settings::output::only_files;
 use crate::settings::transfer::Way;
 
 /// Where one platform is built.
@@ -69,6 +70,7 @@ pub(super) fn plan(means: &Means<'_>, nodes: &[Node], platforms: &[Platform]) ->
 /// How the image leaves the node.
 fn exporter(means: &Means<'_>, node: &Node) -> &'static str {
     match node.facts.store {
+        _ if only_files(&means.settings.outputs) => "files exported from its cache",
         _ if means.settings.transfer != Way::Store => "pushed by the daemon",
         ImageStore::Containerd | ImageStore::Buildkitd => "exported by digest",
         ImageStore::Classic => "exported from the image store, compressed here",

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use polyarch_builder::buildkit::SolveError;
 use polyarch_builder::buildkit::error::SourceExcerpt;
-use polyarch_builder::run::{PlatformError, PlatformOutcome};
+use polyarch_builder::run::{Built, PlatformError, PlatformOutcome};
 
 use super::tails::Tails;
 use crate::diagnostics::{one_line, store_advice};
@@ -20,7 +20,7 @@ pub(super) fn of(outcomes: &[PlatformOutcome], verified: Verified) -> BuildRepor
 
 fn row(outcome: &PlatformOutcome, verified: Verified) -> PlatformRow {
     let (cached, executed) = match &outcome.result {
-        Ok(image) => (image.steps.cached(), image.steps.executed()),
+        Ok(built) => (built.steps().cached(), built.steps().executed()),
         Err(_) => (0, 0),
     };
     PlatformRow {
@@ -36,7 +36,8 @@ fn row(outcome: &PlatformOutcome, verified: Verified) -> PlatformRow {
 
 fn result(outcome: &PlatformOutcome, verified: Verified) -> RowResult {
     match &outcome.result {
-        Ok(image) => RowResult::Built(BuiltImage {
+        Ok(Built::InCache(_)) => RowResult::Files,
+        Ok(Built::Image(image)) => RowResult::Built(BuiltImage {
             manifest: image.manifest.descriptor(),
             config: image.config.digest.clone(),
             size: image.size().saturating_add(image.manifest.bytes().len() as u64),

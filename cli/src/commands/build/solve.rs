@@ -12,6 +12,7 @@ use polyarch_builder::run::classic::ClassicExecutor;
 use polyarch_builder::run::content::ContentExecutor;
 use polyarch_builder::run::content::NodeSession;
 use polyarch_builder::run::dispatch::Control;
+use polyarch_builder::run::files::CacheExecutor;
 use polyarch_builder::run::session::{SessionParts, open};
 use polyarch_builder::run::{BuiltImage, Executor, Job, OnFailure, PlatformOutcome, dispatch};
 use polyarch_registry::oci::Platform;
@@ -23,6 +24,7 @@ use super::planning::Place;
 use super::{auth, daemon_push, nodes};
 use crate::diagnostics::Diagnostic;
 use crate::settings::build::OnFailure as UserChoice;
+use crate::settings::output::only_files;
 use crate::settings::transfer::Way;
 
 /// What solving came to.
@@ -36,14 +38,14 @@ pub(super) struct Solved {
 }
 
 impl Solved {
-    /// Whether every platform has an image.
+    /// Whether every platform was built.
     pub(super) fn is_complete(&self) -> bool {
         self.outcomes.iter().all(|outcome| outcome.result.is_ok())
     }
 
     /// Returns the images.
     pub(super) fn images(&self) -> Vec<BuiltImage> {
-        self.outcomes.iter().filter_map(|outcome| outcome.result.as_ref().ok().cloned()).collect()
+        self.outcomes.iter().filter_map(|outcome| outcome.result.as_ref().ok()?.image().cloned()).collect()
     }
 }
 
@@ -100,6 +102,9 @@ pub(super) fn arrivals(means: &Means<'_>, early: Option<Early>) -> Arc<Arrivals>
 
 async fn executor(means: &Means<'_>, node: &Node, arrivals: &Arc<Arrivals>) -> Result<Arc<dyn Executor>, Diagnostic> {
     let session = Arc::new(session(means, node, arrivals).await?);
+    if only_files(&means.settings.outputs) {
+        return Ok(Arc::new(CacheExecutor(session)));
+    }
     Ok(match &node.docker {
         Some(docker) if node.facts.store == ImageStore::Classic => {
             // What a killed process left; a daemon that refuses to list is no reason not to build.

@@ -7,7 +7,7 @@ use polyarch_builder::node::probe::Node;
 use polyarch_builder::run::files::{FilesError, FilesSource, TarJoiner};
 
 use super::destination::{self, Destination};
-use super::{Made, Product};
+use super::{Made, Origin};
 use crate::commands::build::auth;
 use crate::commands::build::execute::Means;
 use crate::commands::build::planning::Place;
@@ -18,21 +18,21 @@ use crate::settings::export::Dest;
 /// Writes the files below a directory. What else is there stays.
 pub(super) async fn local(
     means: &Means<'_>,
-    product: &Product<'_>,
+    origin: &Origin<'_>,
     dest: &Path,
     split: Option<bool>,
 ) -> Result<Made, Diagnostic> {
-    let places = product.places;
+    let places = origin.places;
     if split.unwrap_or(places.len() > 1) {
         let folder = |place: &Place| dest.join(place.platform.folder_name());
-        let each = places.iter().map(|place| source(means, product.nodes, place, folder(place)));
+        let each = places.iter().map(|place| source(means, origin.nodes, place, folder(place)));
         join_all(each).await.into_iter().collect::<Result<Vec<()>, _>>().map_err(|error| failed(dest, &error))?;
         let folders: Vec<String> = places.iter().map(|place| place.platform.folder_name()).collect();
         return Ok(Made::of(format!("files in {}: {}", dest.display(), folders.join(", "))));
     }
     // One after the other: where several platforms have the same file, the last one's stays.
     for place in places {
-        source(means, product.nodes, place, dest.to_owned()).await.map_err(|error| failed(dest, &error))?;
+        source(means, origin.nodes, place, dest.to_owned()).await.map_err(|error| failed(dest, &error))?;
     }
     Ok(Made::of(format!("files in {}", dest.display())))
 }
@@ -42,13 +42,13 @@ async fn source(means: &Means<'_>, nodes: &[Node], place: &Place, dir: PathBuf) 
 }
 
 /// Writes the files as one tar: of one platform as they are, of several each below its folder.
-pub(super) async fn tar(means: &Means<'_>, product: &Product<'_>, dest: &Dest) -> Result<Made, Diagnostic> {
+pub(super) async fn tar(means: &Means<'_>, origin: &Origin<'_>, dest: &Dest) -> Result<Made, Diagnostic> {
     let destination = Destination::open(dest)?;
     let fail = |error: &(dyn std::error::Error + 'static)| destination::failed(dest, error);
     let mut joiner = TarJoiner::new(destination.writer()?);
-    for place in product.places {
-        let folder = (product.places.len() > 1).then(|| place.platform.folder_name());
-        let files = files_of(means, product.nodes, place);
+    for place in origin.places {
+        let folder = (origin.places.len() > 1).then(|| place.platform.folder_name());
+        let files = files_of(means, origin.nodes, place);
         joiner = files.into_tar(joiner, folder).await.map_err(|error| fail(&error))?;
     }
     joiner.finish().map_err(|error| fail(&error))?;

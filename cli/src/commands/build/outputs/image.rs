@@ -86,7 +86,7 @@ fn named(means: &Means<'_>, product: &Product<'_>) -> Vec<Descriptor> {
     layout_entries(&entry, &means.settings.tags)
 }
 
-/// The root with `--annotation index-descriptor:…`, or `manifest-descriptor:…` where the root is a manifest.
+/// The root with `--annotation index-descriptor:…`.
 fn entry(means: &Means<'_>, product: &Product<'_>) -> Descriptor {
     let annotations = &means.settings.annotations.index_descriptor;
     let annotations = annotations.iter().map(|(key, value)| (key.clone(), value.clone())).collect();

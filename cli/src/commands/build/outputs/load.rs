@@ -30,7 +30,7 @@ struct Target {
 
 /// Loads the result into the first builder's Docker, else into the usual one.
 pub(super) async fn load(means: &Means<'_>, product: &Product<'_>) -> Result<Made, Diagnostic> {
-    let target = target(means, product.nodes).await?;
+    let target = target(means, product.origin.nodes).await?;
     let spec = LoadSpec {
         store: Arc::clone(&means.store) as Arc<dyn BlobStore>,
         root: product.root.descriptor(),

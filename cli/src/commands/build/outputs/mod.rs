@@ -24,14 +24,21 @@ use super::{Done, keep};
 use crate::commands::publish;
 use crate::diagnostics::Diagnostic;
 use crate::report::result::OutputOutcome;
-use crate::settings::output::Output;
+use crate::settings::output::{Output, only_files};
 
-/// The result, and where it was built.
+/// Where each platform was built.
+#[derive(Clone, Copy)]
+struct Origin<'a> {
+    nodes: &'a [Node],
+    places: &'a [Place],
+}
+
+/// The image, and where it was built.
 struct Product<'a> {
     root: RawManifest,
     images: Vec<BuiltImage>,
-    nodes: &'a [Node],
-    places: &'a [Place],
+    early: Option<Early>,
+    origin: Origin<'a>,
 }
 
 /// What an output that is no tag came to.
@@ -50,22 +57,25 @@ impl Made {
     }
 }
 
-/// Assembles the index, keeps it in the store under its names, and makes every output.
+/// Assembles the index, keeps it in the store under its names, and makes every output; without an image, files alone.
 pub(super) async fn produce(
     means: &Means<'_>,
     (nodes, places): (&[Node], &[Place]),
     solved: Solved,
     done: &mut Done,
 ) -> Result<(), Diagnostic> {
-    let images = solved.images();
-    let root = root::of(means, &solved.platforms, &images)?;
-    means.store.put_bytes(root.bytes().clone()).await?;
-    done.report.stored_as = keep::result(means, &root).await?;
-    done.report.root = Some(root.descriptor());
-    means.events.send(EventKind::Assembled { root: root.descriptor() });
-    let product = Product { root, images, nodes, places };
+    let origin = Origin { nodes, places };
+    let product = match only_files(&means.settings.outputs) {
+        true => None,
+        false => Some(assembled(means, origin, solved, done).await?),
+    };
     for output in &means.settings.outputs {
-        let making = one(means, output, &product, solved.early.as_ref(), done);
+        let making = async {
+            match (output, &product) {
+                (Output::Registry { .. }, Some(product)) => push(means, product, done).await,
+                _ => other(means, output, (origin, product.as_ref()), done).await,
+            }
+        };
         let finished = tokio::select! {
             biased;
             () = making => true,
@@ -79,15 +89,31 @@ pub(super) async fn produce(
     Ok(())
 }
 
-async fn one(means: &Means<'_>, output: &Output, product: &Product<'_>, early: Option<&Early>, done: &mut Done) {
-    let made = match output {
-        Output::Registry { .. } => return push(means, &product.root, early, done).await,
-        Output::OciDir(dir) => image::directory(means, product, dir).await,
-        Output::OciTar(dest) => image::oci_tar(means, product, dest).await,
-        Output::DockerTar(dest) => image::docker_tar(means, product, dest).await,
-        Output::Load => load::load(means, product).await,
-        Output::Local { dest, split } => files::local(means, product, dest, *split).await,
-        Output::Tar(dest) => files::tar(means, product, dest).await,
+async fn assembled<'a>(
+    means: &Means<'_>,
+    origin: Origin<'a>,
+    solved: Solved,
+    done: &mut Done,
+) -> Result<Product<'a>, Diagnostic> {
+    let images = solved.images();
+    let root = root::of(means, &solved.platforms, &images)?;
+    means.store.put_bytes(root.bytes().clone()).await?;
+    done.report.stored_as = keep::result(means, &root).await?;
+    done.report.root = Some(root.descriptor());
+    means.events.send(EventKind::Assembled { root: root.descriptor() });
+    Ok(Product { root, images, early: solved.early, origin })
+}
+
+async fn other(means: &Means<'_>, output: &Output, from: (Origin<'_>, Option<&Product<'_>>), done: &mut Done) {
+    let made = match (output, from) {
+        (Output::Local { dest, split }, (origin, _)) => files::local(means, &origin, dest, *split).await,
+        (Output::Tar(dest), (origin, _)) => files::tar(means, &origin, dest).await,
+        (Output::OciDir(dir), (_, Some(product))) => image::directory(means, product, dir).await,
+        (Output::OciTar(dest), (_, Some(product))) => image::oci_tar(means, product, dest).await,
+        (Output::DockerTar(dest), (_, Some(product))) => image::docker_tar(means, product, dest).await,
+        (Output::Load, (_, Some(product))) => load::load(means, product).await,
+        // Tags are another report, and an image is only missing where nothing asks for one.
+        (Output::Registry { .. }, _) | (_, (_, None)) => return,
     };
     let made = made.unwrap_or_else(|error| Made { failure: Some(error), ..Made::of(name(output)) });
     // The rest of the chain is told once, with the diagnostic.
@@ -110,13 +136,13 @@ fn name(output: &Output) -> String {
 }
 
 /// Publishes under all tags; with `push-by-digest` no tag is named.
-async fn push(means: &Means<'_>, root: &RawManifest, early: Option<&Early>, done: &mut Done) {
+async fn push(means: &Means<'_>, Product { root, early, .. }: &Product<'_>, done: &mut Done) {
     let by_digest = means.settings.outputs.contains(&Output::Registry { by_digest: true });
     let name = |tag: &Reference| if by_digest { tag.with_digest(root.digest().clone()) } else { tag.clone() };
     let destinations = means.settings.tags.iter().map(name).collect();
     let publication = Publication { root: root.clone(), destinations, mounts: MountSources::new() };
     let publisher = publish::publisher(means.settings.registries.clone(), means.store.clone(), means.events.clone());
-    let outcomes = match early.and_then(Early::take) {
+    let outcomes = match early.as_ref().and_then(Early::take) {
         Some(pusher) => publisher.publish_with(pusher, &publication).await,
         None => publisher.publish(&publication).await,
     };
