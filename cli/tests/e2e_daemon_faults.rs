@@ -1,5 +1,7 @@
 //! Daemons that die during a build, and a disk that is full: what is said, and that everything is left as it should be.
 
+#![allow(clippy::unwrap_used, reason = "a failing helper is a failing test")]
+
 mod support;
 
 use std::process::Command;

@@ -1,5 +1,7 @@
 //! Publishing to Debian's docker-registry, open, behind a password and behind TLS, and reading back with skopeo.
 
+#![allow(clippy::unwrap_used, reason = "a failing helper is a failing test")]
+
 mod support;
 
 use std::process::Command;

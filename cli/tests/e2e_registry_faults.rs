@@ -1,5 +1,7 @@
 //! A registry that breaks connections, is overloaded, refuses: what the command makes of it, through a scripted proxy.
 
+#![allow(clippy::unwrap_used, reason = "a failing helper is a failing test")]
+
 mod support;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
