@@ -43,18 +43,20 @@ impl EventSink {
         Self { platform: Some(platform.clone()), ..self.clone() }
     }
 
-    /// Sends one event, unless it is byte progress that follows too soon. A display that has gone away is not an error.
+    /// Sends one event, unless it is byte progress that follows too soon; the last value of a vertex is sent when it ends.
+    /// A display that has gone away is not an error.
     pub fn send(&self, kind: EventKind) {
-        let admitted = {
+        let due = {
             let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
-            pace.admits(self.platform.as_ref(), &kind, Instant::now())
+            let mut due = pace.last_values(self.platform.as_ref(), &kind);
+            due.extend(pace.admits(self.platform.as_ref(), &kind, Instant::now()).then_some(kind));
+            due
         };
-        if !admitted {
-            return;
+        for kind in due {
+            let event = Event { at: self.start.elapsed(), platform: self.platform.clone(), kind };
+            // The receiver is gone only when the display ended; the run goes on without it.
+            let _ = self.sender.send(event);
         }
-        let event = Event { at: self.start.elapsed(), platform: self.platform.clone(), kind };
-        // The receiver is gone only when the display ended; the run goes on without it.
-        let _ = self.sender.send(event);
     }
 }
 
@@ -64,10 +66,22 @@ struct Pace {
     /// Makes numbers of keys: two keys with one number only slow each other down.
     hasher: RandomState,
     told: HashMap<u64, Instant>,
+    /// The newest value of each vertex's progress that was not told.
+    held: HashMap<u64, (Option<Platform>, EventKind)>,
     forget_at: usize,
 }
 
 impl Pace {
+    /// Takes what was held back of a vertex that ends with this event.
+    fn last_values(&mut self, platform: Option<&Platform>, ending: &EventKind) -> Vec<EventKind> {
+        let EventKind::VertexFinished { vertex: ended, .. } = ending else { return Vec::new() };
+        let is_of = |(of, kind): &(Option<Platform>, EventKind)| {
+            let is_vertex = matches!(kind, EventKind::VertexProgress { vertex, .. } if vertex == ended);
+            is_vertex && of.as_ref() == platform
+        };
+        self.held.extract_if(|_, held| is_of(held)).map(|(_, (_, kind))| kind).collect()
+    }
+
     fn admits(&mut self, platform: Option<&Platform>, kind: &EventKind, now: Instant) -> bool {
         let (key, current, total) = match kind {
             EventKind::Transfer { digest, direction, current, total } => {
@@ -87,6 +101,9 @@ impl Pace {
         if complete || due {
             self.forget(now);
             self.told.insert(key, now);
+            self.held.remove(&key);
+        } else if matches!(kind, EventKind::VertexProgress { .. }) {
+            self.held.insert(key, (platform.cloned(), kind.clone()));
         }
         complete || due
     }
@@ -139,6 +156,19 @@ mod tests {
         }
         let platform = "linux/arm64".parse().unwrap();
         assert!(pace.admits(Some(&platform), &transfer("a", 2), start + Duration::from_millis(103)));
+    }
+
+    #[test]
+    fn a_vertex_ends_with_its_last_value() {
+        let (sink, mut events) = EventSink::channel();
+        for current in [1, 2, 3] {
+            sink.send(progress("a", current));
+        }
+        let vertex = VertexId("v".into());
+        let end = EventKind::VertexFinished { vertex, cached: false, error: None, elapsed: Duration::ZERO };
+        sink.send(end.clone());
+        let told: Vec<EventKind> = std::iter::from_fn(|| events.try_recv().ok()).map(|event| event.kind).collect();
+        assert_eq!(told, [progress("a", 1), progress("a", 3), end]);
     }
 
     #[test]

@@ -148,5 +148,14 @@ async fn push(means: &Means<'_>, Product { root, early, .. }: &Product<'_>, done
     };
     let (tags, errors) = publish::outcomes(outcomes);
     done.report.tags = tags;
-    done.errors.extend(errors);
+    // The build need not be repeated.
+    let again = done
+        .report
+        .stored_as
+        .as_ref()
+        .map(|name| format!("the result is in the store; to publish it: polyarch push {name}"));
+    done.errors.extend(errors.into_iter().map(|error| match &again {
+        Some(hint) => error.hint(hint.clone()),
+        None => error,
+    }));
 }
