@@ -116,6 +116,8 @@ impl StatusMapper {
 
     fn progress(&mut self, wire: proto::VertexStatus) -> Option<EventKind> {
         let (current, total) = (u64::try_from(wire.current).unwrap_or(0), u64::try_from(wire.total).unwrap_or(0));
+        // What has ended was as much as it is, even where that was not known before.
+        let total = if total == 0 && wire.completed.is_some() { current } else { total };
         let known = self.progress.insert((wire.vertex.clone(), wire.id.clone()), (current, total));
         if known == Some((current, total)) {
             return None;

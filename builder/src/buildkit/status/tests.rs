@@ -100,6 +100,9 @@ fn repeated_progress_is_told_once_and_negative_numbers_are_zero() {
     assert_eq!(mapper.apply(status(5, 10)), [progress(5, 10)]);
     assert_eq!(mapper.apply(status(5, 10)), []);
     assert_eq!(mapper.apply(status(10, -1)), [progress(10, 0)]);
+    let mut ended = status(12, 0);
+    ended.statuses[0].completed = Some(Default::default());
+    assert_eq!(mapper.apply(ended), [progress(12, 12)], "a total that was not known is known at the end");
 }
 
 #[test]
