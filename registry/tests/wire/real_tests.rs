@@ -110,7 +110,8 @@ async fn a_client_certificate_is_shown() {
     let at = registry.reference("x");
     let bare = Config { hosts: [(registry.host(), registry.trusted())].into(), ..quick() };
     let error = Registry::new(bare).ping(&at).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
+    // With TLS 1.3 the refusal comes after the handshake: the alert is read, or the connection is closed first.
+    assert!(matches!(error.kind(), ErrorKind::Tls | ErrorKind::Interrupted), "{error:?}");
 
     let client_cert = Some(ClientCert { cert: registry.ca(), key: registry.key() });
     let settings = HostSettings { client_cert, ..registry.trusted() };
