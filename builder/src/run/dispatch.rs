@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use polyarch_registry::oci::Platform;
+use polyarch_registry::verify::chain;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -156,22 +157,10 @@ fn tell(outcome: &PlatformOutcome, events: &EventSink) {
         },
         Ok(Built::InCache(steps)) => Outcome::Ready { cached: steps.cached(), executed: steps.executed() },
         Err(PlatformError::Cancelled) => Outcome::Cancelled,
-        Err(error) => Outcome::Failed { reason: one_line(error) },
+        Err(error) => Outcome::Failed { reason: chain(error) },
     };
     let events = events.for_platform(&outcome.platform);
     events.send(EventKind::PlatformFinished { outcome: told, elapsed: outcome.elapsed });
-}
-
-/// The whole chain in one line.
-fn one_line(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ mod tests;
 mod unpack;
 
 pub use deep::check_layer;
-pub use report::{Finding, FindingKind, PlatformReport, Report};
+pub use report::{Finding, FindingKind, PlatformReport, Report, chain};
 pub use source::{ContentSource, MANIFEST_LIMIT, SourceError, StoreSource};
 pub use unpack::{sniff_file, sniff_layer, unpack_file};
 

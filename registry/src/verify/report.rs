@@ -146,8 +146,8 @@ impl FindingKind {
     }
 }
 
-/// Writes an error with all its causes.
-pub(super) fn chain(error: &dyn Error) -> String {
+/// Writes an error with all its causes, on one line, unescaped.
+pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

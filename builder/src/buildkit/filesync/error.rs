@@ -1,5 +1,6 @@
 //! What can go wrong on either end, and the gRPC status a daemon sees.
 
+use polyarch_registry::verify::chain;
 use std::io;
 use std::path::PathBuf;
 
@@ -130,15 +131,4 @@ impl ReceiveError {
         };
         Status::new(code, chain(self))
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
