@@ -15,6 +15,7 @@ use polyarch_registry::oci::{Descriptor, Digest};
 use polyarch_registry::store::StoreError;
 use tokio::time::timeout;
 
+use super::attrs::NO_CACHE;
 use super::connect::Worker;
 use super::error::SolveError;
 use super::export::{Attrs, Export};
@@ -43,6 +44,16 @@ pub struct SolveSpec {
     pub cache_exports: Vec<CacheSpec>,
     /// Entitlements granted; see [`super::attrs::entitlements`].
     pub entitlements: Vec<String>,
+}
+
+impl SolveSpec {
+    /// The same, as another solve that executes every step.
+    #[must_use]
+    pub fn without_cache(mut self) -> Self {
+        self.reference = new_ref();
+        self.frontend_attrs.insert(NO_CACHE.to_owned(), String::new());
+        self
+    }
 }
 
 /// What a solve gave.

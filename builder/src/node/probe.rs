@@ -76,7 +76,7 @@ impl Reach<'_> {
 
     async fn ask_buildkit(&self, reached: &Reached) -> Result<(Worker, NodeFacts), ConnectError> {
         let worker = Worker::connect(reached.transport.clone(), self.limits).await?;
-        let (version, workers) = (worker.info().await?, worker.list_workers().await?);
+        let (version, workers) = tokio::try_join!(worker.info(), worker.list_workers())?;
         let platforms: Vec<Platform> = workers.into_iter().flat_map(|worker| worker.platforms).collect();
         let docker = reached.docker.as_ref().map(|docker| (&docker.version, &docker.info));
         let facts = facts_from(&Told { docker, buildkit: version.as_deref(), platforms: &platforms });

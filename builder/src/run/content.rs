@@ -19,6 +19,7 @@ use crate::buildkit::attrs::{SessionNames, entitlements, frontend_attrs};
 use crate::buildkit::export::ImageOptions;
 use crate::buildkit::solve::new_ref;
 use crate::buildkit::{CallAnswer, CallSpec, Export, Session, SolveError, SolveOutcome, SolveSpec, Steps, Worker};
+use crate::event::EventKind;
 use crate::event_sink::EventSink;
 use crate::request::BuildRequest;
 
@@ -41,7 +42,8 @@ pub struct NodeSession {
 }
 
 impl NodeSession {
-    /// Solves one platform with this export, until done or cancelled.
+    /// Solves one platform with this export, until done or cancelled. Where the daemon's cache has lost a snapshot, which
+    /// no repetition would bring back, the platform is solved once more without the cache.
     ///
     /// # Errors
     /// [`PlatformError::Solve`] or [`PlatformError::Cancelled`].
@@ -61,8 +63,20 @@ impl NodeSession {
         };
         // Dropping the solve is what cancels it at the daemon.
         tokio::select! {
-            outcome = self.worker.solve(&self.session, spec, events) => outcome.map_err(|source| solve_error(platform, source)),
+            outcome = self.solve_or_repair(spec, events) => outcome.map_err(|source| solve_error(platform, source)),
             () = cancel.cancelled() => Err(PlatformError::Cancelled),
+        }
+    }
+
+    async fn solve_or_repair(&self, spec: SolveSpec, events: &EventSink) -> Result<SolveOutcome, SolveError> {
+        match self.worker.solve(&self.session, spec.clone(), events).await {
+            Err(error) if error.is_damaged_cache() => {
+                tracing::debug!(%error, "solving without the cache");
+                let message = "the daemon's build cache has lost a snapshot; building once more without the cache";
+                events.send(EventKind::Notice { message: message.to_owned() });
+                self.worker.solve(&self.session, spec.without_cache(), events).await
+            }
+            outcome => outcome,
         }
     }
 

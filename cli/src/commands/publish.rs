@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use polyarch_builder::event::{Direction, EventKind, TransferHow};
 use polyarch_builder::event_sink::EventSink;
-use polyarch_registry::client::{Config, Registry};
+use polyarch_registry::client::Registry;
 use polyarch_registry::oci::{RawManifest, Reference};
 use polyarch_registry::store::BlobStore;
 use polyarch_registry::transfer::{
@@ -15,8 +15,8 @@ use crate::diagnostics::Diagnostic;
 use crate::report::result::TagOutcome;
 
 /// Returns a publisher whose progress goes to a run's events.
-pub fn publisher(registries: Config, store: Arc<dyn BlobStore>, sink: EventSink) -> Publisher {
-    Publisher { registry: Registry::new(registries), store, events: events(sink), parallel: PARALLEL }
+pub fn publisher(registry: Registry, store: Arc<dyn BlobStore>, sink: EventSink) -> Publisher {
+    Publisher { registry, store, events: events(sink), parallel: PARALLEL }
 }
 
 /// Publishes a root under tags and returns what became of each.

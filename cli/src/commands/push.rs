@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use polyarch_builder::event_sink::EventSink;
+use polyarch_registry::client::Registry;
 use polyarch_registry::oci::Reference;
 use polyarch_registry::store::LayoutStore;
 use polyarch_registry::store::layout::Root;
@@ -34,7 +35,7 @@ pub async fn run(
     let tags = destinations(&args.tag, &found)?;
     let root = source::manifest(&StoreSource(store.clone()), &found.descriptor).await?;
     let (sink, events) = EventSink::channel();
-    let publisher = publish::publisher(config, Arc::new(store), sink);
+    let publisher = publish::publisher(Registry::new(config), Arc::new(store), sink);
     let display = report::display(mode, Box::new(std::io::stderr()), context.console.look());
     let work = async {
         let done = publish::publish(&publisher, root.clone(), &tags).await;

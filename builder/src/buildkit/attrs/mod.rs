@@ -16,6 +16,9 @@ use crate::request::{AttestationKind, BuildRequest, Network, NoCache};
 pub use cache::cache_imports;
 pub use context::local_name;
 
+/// Stages to execute without the cache; empty for all (BuildKit `frontend/dockerui/config.go`).
+pub(super) const NO_CACHE: &str = "no-cache";
+
 /// What the caller resolved on the session side.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SessionNames {
@@ -110,8 +113,8 @@ impl Attrs {
     fn run_options(&mut self, request: &BuildRequest) {
         match &request.no_cache {
             NoCache::Allow => {}
-            NoCache::All => self.put("no-cache", ""),
-            NoCache::Stages(stages) => self.put("no-cache", stages.join(",")),
+            NoCache::All => self.put(NO_CACHE, ""),
+            NoCache::Stages(stages) => self.put(NO_CACHE, stages.join(",")),
         }
         if request.pull {
             self.put("image-resolve-mode", "pull");

@@ -1,8 +1,8 @@
 //! Why a solve failed, told apart by BuildKit's error details.
 //!
-//! Owns: the classification. Never: decides by the text of a message; BuildKit 0.8 sends nothing but
-//! text, so that its failures are [`SolveError::Step`] where the status stream names the vertex, and
-//! [`SolveError::Daemon`] otherwise.
+//! Owns: the classification. Never: decides by the text of a message, but for a damaged cache, which has no details
+//! anywhere; BuildKit 0.8 sends nothing but text, so that its failures are [`SolveError::Step`] where the status stream
+//! names the vertex, and [`SolveError::Daemon`] otherwise.
 
 mod details;
 
@@ -59,6 +59,9 @@ pub enum SolveError {
     },
 }
 
+/// Parts of BuildKit's message about a record without its snapshot (`cache/refs.go`, `finalize`).
+const LOST_SNAPSHOT: [&str; 3] = ["failed to commit ", " during finalize: ", " does not exist"];
+
 /// What the daemon told about a failure. All text is untrusted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Failure {
@@ -74,6 +77,14 @@ impl SolveError {
     /// Whether the same solve may succeed when repeated.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::ConnectionLost { .. })
+    }
+
+    /// Whether the daemon's cache lists a result whose snapshot is gone. BuildKit leaves such a record where a build was
+    /// killed while it handed a snapshot over (seen in Docker 28.5, about once in fifty kills). The record stays: it
+    /// cannot be pruned while other records build on it, and every build that meets it fails until it is not used.
+    pub fn is_damaged_cache(&self) -> bool {
+        let lost = |failure: &Failure| LOST_SNAPSHOT.iter().all(|part| failure.message.contains(part));
+        self.failure().is_some_and(lost)
     }
 
     /// What the daemon told, if it told anything structured.
@@ -105,5 +116,24 @@ impl SolveError {
     /// Classifies the status of a failed solve.
     pub(super) fn from_status(status: &tonic::Status) -> Self {
         details::classify(status)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(message: &str) -> SolveError {
+        SolveError::Step(Box::new(Failure { message: message.into(), ..Failure::default() }))
+    }
+
+    #[test]
+    fn a_lost_snapshot_is_a_damaged_cache() {
+        let seen = "failed to commit 6205zt to 5ncpfe during finalize: failed to stat active key during commit: \
+                    snapshot 6205zt does not exist: not found";
+        assert!(step(seen).is_damaged_cache());
+        assert!(!step("failed to compute cache key: \"/noise\" does not exist: not found").is_damaged_cache());
+        assert!(!step("failed to commit 6205zt to 5ncpfe during finalize: no space left on device").is_damaged_cache());
+        assert!(!SolveError::Cancelled.is_damaged_cache());
     }
 }

@@ -177,11 +177,13 @@ impl Reach<'_> {
     async fn ask(&self, text: &str, dialer: Arc<dyn Dialer>) -> Result<Docker, ReachError> {
         let wrap = |source| ReachError::Docker { builder: text.to_owned(), source };
         let api = DockerApi::new(dialer, self.limits).map_err(wrap)?;
-        let version = api.version().await.map_err(wrap)?;
+        // Side by side: a daemon takes milliseconds for each.
+        let (version, info) = tokio::join!(api.version(), api.info());
+        let version = version.map_err(wrap)?;
         if version.podman {
             return Err(ReachError::Podman { builder: text.to_owned(), version: version.version });
         }
-        let info = api.info().await.map_err(wrap)?;
+        let info = info.map_err(wrap)?;
         Ok(Docker { api, version, info })
     }
 }

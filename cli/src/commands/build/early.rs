@@ -38,8 +38,7 @@ impl Early {
             Way::Store => mounts::sources(means, places).await,
             Way::Daemon { .. } => Default::default(),
         };
-        let registries = means.settings.registries.clone();
-        let publisher = publish::publisher(registries, means.store.clone(), means.events.clone());
+        let publisher = publish::publisher(means.registry.clone(), means.store.clone(), means.events.clone());
         let pusher = publisher.pusher(&means.settings.tags, &mounts);
         let mut state = self.state();
         if let State::Waiting(waiting) = &*state {

@@ -9,6 +9,7 @@ use polyarch_builder::event::EventKind;
 use polyarch_builder::event_sink::EventSink;
 use polyarch_builder::limits::Limits;
 use polyarch_builder::node::probe::Node;
+use polyarch_registry::client::Registry;
 use polyarch_registry::store::LayoutStore;
 
 use super::call::{self, Answers};
@@ -23,8 +24,20 @@ pub(super) struct Means<'a> {
     pub(super) context: &'a Context,
     pub(super) settings: &'a BuildSettings,
     pub(super) store: Arc<LayoutStore>,
+    /// One client for all, so that connections and tokens are shared.
+    pub(super) registry: Registry,
     pub(super) limits: Limits,
     pub(super) events: EventSink,
+}
+
+fn means<'a>(
+    context: &'a Context,
+    settings: &'a BuildSettings,
+    store: Arc<LayoutStore>,
+    events: EventSink,
+) -> Means<'a> {
+    let registry = Registry::new(settings.registries.clone());
+    Means { context, settings, store, registry, limits: Limits::default(), events }
 }
 
 /// Does some work on the nodes, which are left as they were whatever comes of it.
@@ -50,7 +63,7 @@ pub async fn ask(
     sink: EventSink,
 ) -> Result<Answers, Diagnostic> {
     let store = Arc::new(LayoutStore::open(&global.store).await?);
-    let means = Means { context, settings, store, limits: Limits::default(), events: sink };
+    let means = means(context, settings, store, sink);
     with_nodes(&means, async |means, nodes| call::ask(means, nodes, question).await).await
 }
 
@@ -68,7 +81,7 @@ pub async fn execute(
     let store = LayoutStore::open(&global.store).await?;
     // Nobody may collect what this build is about to name.
     let _lease = store.lease().await?;
-    let means = Means { context, settings, store: Arc::new(store), limits: Limits::default(), events: sink };
+    let means = means(context, settings, Arc::new(store), sink);
     let mut done = with_nodes(&means, on_nodes).await?;
     done.report.elapsed = start.elapsed();
     means.events.send(EventKind::RunFinished { elapsed: done.report.elapsed });

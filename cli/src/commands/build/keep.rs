@@ -1,7 +1,6 @@
 //! What a build leaves in the store: names, so that a collection does not take its result.
 
 use polyarch_registry::oci::{Descriptor, Digest, Manifest, RawManifest};
-use polyarch_registry::store::layout::RootKey;
 
 use super::execute::Means;
 use super::solve::Solved;
@@ -20,17 +19,13 @@ pub(super) async fn result(means: &Means<'_>, root: &RawManifest) -> Result<Opti
         names.push(format!("build-{}", root.digest().short()));
     }
     let annotations = &means.settings.annotations.index_descriptor;
-    let descriptor = Descriptor {
-        annotations: annotations.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
-        ..root.descriptor()
-    };
-    for name in &names {
-        means.store.set_root(name, &descriptor).await?;
-    }
+    let annotations = annotations.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+    let descriptor = Descriptor { annotations, ..root.descriptor() };
     // What an earlier, incomplete attempt left is reached through the result now.
-    for digest in root.view().iter().flat_map(Manifest::references).map(|child| &child.digest).chain([root.digest()]) {
-        means.store.remove_roots(RootKey::Name(&partial_name(digest))).await?;
-    }
+    let view = root.view();
+    let digests = view.iter().flat_map(Manifest::references).map(|child| &child.digest).chain([root.digest()]);
+    let left: Vec<String> = digests.map(partial_name).collect();
+    means.store.rename_roots(&left, &names, &descriptor).await?;
     Ok(Some(names.swap_remove(0)))
 }
 

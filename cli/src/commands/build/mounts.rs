@@ -18,9 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Returns the layers of the base images that are in a registry of the tags.
 pub(super) async fn sources(means: &Means<'_>, places: &[Place]) -> MountSources {
-    let registry = Registry::new(means.settings.registries.clone());
     let bases = useful(places, &means.settings.tags);
-    let asking = bases.into_iter().map(|(base, platform)| layers(&registry, base, platform));
+    let asking = bases.into_iter().map(|(base, platform)| layers(&means.registry, base, platform));
     let found = tokio::select! {
         found = tokio::time::timeout(PATIENCE, join_all(asking)) => found.unwrap_or_default(),
         () = means.context.cancel.cancelled() => Vec::new(),

@@ -4,6 +4,7 @@
 //! survive, because the file is edited as JSON, never rebuilt from what polyarch understands.
 //! Never: looks at blobs; an entry may point at one that is not there.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -73,9 +74,7 @@ impl LayoutStore {
     /// # Errors
     /// [`StoreError::ReadOnly`], [`StoreError::Layout`] or I/O; then the old index is unchanged.
     pub async fn set_root(&self, name: &str, descriptor: &Descriptor) -> Result<(), StoreError> {
-        let mut descriptor = descriptor.clone();
-        descriptor.annotations.insert(REF_NAME.to_owned(), name.to_owned());
-        self.put_roots(vec![descriptor]).await
+        self.rename_roots(&[], &[name.to_owned()], descriptor).await
     }
 
     /// Adds entries with the annotations they have, all at once. What is there under a name of theirs goes, and
@@ -91,6 +90,31 @@ impl LayoutStore {
                     .iter()
                     .any(|entry| same_name(entry) && (root.name.is_some() || entry.digest == root.descriptor.digest))
             })?;
+            entries.iter().try_for_each(|entry| document.push(paths, entry))
+        })
+        .await
+    }
+
+    /// Points all of `names` at a descriptor and removes the names `gone`, in one change of the index.
+    ///
+    /// # Errors
+    /// As [`LayoutStore::set_root`].
+    pub async fn rename_roots(
+        &self,
+        gone: &[String],
+        names: &[String],
+        descriptor: &Descriptor,
+    ) -> Result<(), StoreError> {
+        let gone: Vec<String> = gone.iter().chain(names).cloned().collect();
+        let named = |name: &String| {
+            let mut entry = descriptor.clone();
+            entry.annotations.insert(REF_NAME.to_owned(), name.clone());
+            entry
+        };
+        let names: BTreeSet<&String> = names.iter().collect();
+        let entries: Vec<Descriptor> = names.into_iter().map(named).collect();
+        self.edit(move |document, paths| {
+            document.remove(paths, |root| root.name.as_ref().is_some_and(|name| gone.contains(name)))?;
             entries.iter().try_for_each(|entry| document.push(paths, entry))
         })
         .await

@@ -141,7 +141,7 @@ async fn push(means: &Means<'_>, Product { root, early, .. }: &Product<'_>, done
     let name = |tag: &Reference| if by_digest { tag.with_digest(root.digest().clone()) } else { tag.clone() };
     let destinations = means.settings.tags.iter().map(name).collect();
     let publication = Publication { root: root.clone(), destinations, mounts: MountSources::new() };
-    let publisher = publish::publisher(means.settings.registries.clone(), means.store.clone(), means.events.clone());
+    let publisher = publish::publisher(means.registry.clone(), means.store.clone(), means.events.clone());
     let outcomes = match early.as_ref().and_then(Early::take) {
         Some(pusher) => publisher.publish_with(pusher, &publication).await,
         None => publisher.publish(&publication).await,

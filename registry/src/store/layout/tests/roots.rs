@@ -72,6 +72,13 @@ async fn names_are_set_moved_and_removed() {
     assert_eq!(store.resolve("r/x:1").await.unwrap().map(|d| d.digest), Some(b.digest.clone()));
     assert_eq!(store.resolve("r/x:3").await.unwrap(), None);
 
+    let (gone, names_now) = (["r/x:2".to_owned()], ["r/x:1".to_owned(), "r/x:4".to_owned()]);
+    store.rename_roots(&gone, &names_now, &a).await.unwrap();
+    assert_eq!(names(&store.roots().await.unwrap()), [Some("r/x:1"), Some("r/x:4")]);
+    assert_eq!(store.resolve("r/x:1").await.unwrap().map(|d| d.digest), Some(a.digest.clone()));
+    store.rename_roots(&["r/x:4".to_owned()], &["r/x:2".to_owned()], &a).await.unwrap();
+    store.set_root("r/x:1", &b).await.unwrap();
+
     let removed = store.remove_roots(RootKey::Digest(&b.digest)).await.unwrap();
     assert_eq!(names(&removed), [Some("r/x:1")]);
     assert_eq!(names(&store.remove_roots(RootKey::Name("r/x:2")).await.unwrap()), [Some("r/x:2")]);
