@@ -5,15 +5,17 @@
 //! Never: judges; what is wrong with a layer is found by the image's check.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
+use polyarch_registry::oci::media_type::LayerCompression;
 use polyarch_registry::oci::{Descriptor, Digest};
-use polyarch_registry::store::layout::VerifiedLayer;
+use polyarch_registry::store::layout::{Growing, VerifiedLayer};
 use polyarch_registry::store::{BlobReader, BlobStore, BlobWriter, Committed, Expect, LayoutStore, StoreError};
-use polyarch_registry::verify::{VerifyOptions, sniff_file, unpack_file};
+use polyarch_registry::verify::{VerifyOptions, sniff_file, sniff_layer, unpack_file, unpack_growing};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -22,8 +24,12 @@ const PARALLEL: usize = 4;
 /// Of a blob whose use is not known yet.
 const UNKNOWN_TYPE: &str = "application/octet-stream";
 
-/// Is told of each layer whose digest and size are right.
-pub type OnLayer = Arc<dyn Fn(&Descriptor) + Send + Sync>;
+/// Smaller blobs are looked at when they are complete.
+const GROWING_MIN: u64 = 1 << 20;
+
+/// Is told of each layer whose digest and size are right; of a large one when it begins to come, with the way to read
+/// it meanwhile.
+pub type OnLayer = Arc<dyn Fn(&Descriptor, Option<&Growing>) + Send + Sync>;
 
 type Found = Shared<BoxFuture<'static, Option<VerifiedLayer>>>;
 
@@ -60,6 +66,21 @@ impl Arrivals {
 
     /// Starts to look at a blob, once. Must be called in a tokio runtime.
     fn look(&self, digest: &Digest, size: u64) -> Found {
+        self.start(digest, size, |look| look.at_blob().boxed())
+    }
+
+    /// Starts to look at a layer that begins to come.
+    fn growing(self: &Arc<Self>, blob: &Descriptor, growing: Growing, compression: LayerCompression) -> Pending {
+        drop(self.start(&blob.digest, blob.size, |look| look.at_growing(growing, compression).boxed()));
+        Pending { arrivals: Arc::clone(self), digest: blob.digest.clone(), complete: false }
+    }
+
+    fn start(
+        &self,
+        digest: &Digest,
+        size: u64,
+        work: impl FnOnce(Look) -> BoxFuture<'static, Option<VerifiedLayer>>,
+    ) -> Found {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = state.found.get(digest) {
             return found.clone();
@@ -70,10 +91,26 @@ impl Arrivals {
             slots: Arc::clone(&self.slots),
             blob: Descriptor::new(UNKNOWN_TYPE, digest.clone(), size),
         };
-        let found = look.at_blob().boxed().shared();
+        let found = work(look).shared();
         state.found.insert(digest.clone(), found.clone());
         state.tasks.spawn(found.clone().map(drop));
         found
+    }
+}
+
+/// A layer that is looked at while it comes. What was found is forgotten if it does not get into the store.
+struct Pending {
+    arrivals: Arc<Arrivals>,
+    digest: Digest,
+    complete: bool,
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if !self.complete {
+            let mut state = self.arrivals.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.found.remove(&self.digest);
+        }
     }
 }
 
@@ -89,14 +126,23 @@ impl Look {
     async fn at_blob(self) -> Option<VerifiedLayer> {
         let path = self.store.blob_path(&self.blob.digest);
         let compression = sniff_file(path.clone()).await.ok().flatten()?;
-        (self.on_layer)(&self.blob);
+        (self.on_layer)(&self.blob, None);
+        self.known_or(unpack_file(path, compression, VerifyOptions::UNPACKED_LIMIT)).await
+    }
+
+    async fn at_growing(self, growing: Growing, compression: LayerCompression) -> Option<VerifiedLayer> {
+        (self.on_layer)(&self.blob, Some(&growing));
+        self.known_or(unpack_growing(&growing, compression, VerifyOptions::UNPACKED_LIMIT)).await
+    }
+
+    async fn known_or(&self, unpack: impl Future<Output = io::Result<Option<VerifiedLayer>>>) -> Option<VerifiedLayer> {
         let known = self.store.verified_layers().ok()?;
         if let Ok(Some(layer)) = known.lookup(&self.blob.digest).await {
             return Some(layer);
         }
         // Never closed; without a slot there would be no order of work, not a wrong one.
         let _slot = self.slots.acquire().await.ok();
-        let layer = unpack_file(path, compression, VerifyOptions::UNPACKED_LIMIT).await.ok().flatten()?;
+        let layer = unpack.await.ok().flatten()?;
         if let Err(error) = known.insert(&self.blob.digest, &layer).await {
             tracing::debug!(%error, digest = %self.blob.digest, "the next run unpacks this layer again");
         }
@@ -125,8 +171,16 @@ impl BlobStore for Watched {
 
     fn writer(&self, expect: Expect) -> BoxFuture<'_, Result<Box<dyn BlobWriter>, StoreError>> {
         async move {
-            let inner = self.0.store.writer(expect).await?;
-            Ok(Box::new(WatchedWriter { inner, arrivals: Arc::clone(&self.0) }) as Box<dyn BlobWriter>)
+            let arrivals = Arc::clone(&self.0);
+            let (inner, coming) = match (expect.digest.clone(), expect.size) {
+                (Some(digest), Some(size)) if size >= GROWING_MIN => {
+                    let blob = Descriptor::new(UNKNOWN_TYPE, digest, size);
+                    let (inner, growing) = self.0.store.growing_writer(&blob).await?;
+                    (inner, Coming::Unseen(blob, growing))
+                }
+                _ => (self.0.store.writer(expect).await?, Coming::Whole),
+            };
+            Ok(Box::new(WatchedWriter { inner, arrivals, coming }) as Box<dyn BlobWriter>)
         }
         .boxed()
     }
@@ -139,10 +193,34 @@ impl BlobStore for Watched {
 struct WatchedWriter {
     inner: Box<dyn BlobWriter>,
     arrivals: Arc<Arrivals>,
+    coming: Coming,
+}
+
+/// When a blob is looked at.
+enum Coming {
+    /// As soon as its first bytes say that it is a layer.
+    Unseen(Descriptor, Growing),
+    /// It is looked at.
+    Watched(Pending),
+    /// When it is complete.
+    Whole,
+}
+
+impl WatchedWriter {
+    fn look(&mut self, start: &[u8]) {
+        self.coming = match std::mem::replace(&mut self.coming, Coming::Whole) {
+            Coming::Unseen(blob, growing) => match sniff_layer(start) {
+                Some(compression) => Coming::Watched(self.arrivals.growing(&blob, growing, compression)),
+                None => Coming::Whole,
+            },
+            other => other,
+        };
+    }
 }
 
 impl BlobWriter for WatchedWriter {
     fn write(&mut self, bytes: Bytes) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.look(&bytes);
         self.inner.write(bytes)
     }
 
@@ -155,9 +233,12 @@ impl BlobWriter for WatchedWriter {
     }
 
     fn commit(self: Box<Self>) -> BoxFuture<'static, Result<Committed, StoreError>> {
-        let Self { inner, arrivals } = *self;
+        let Self { inner, arrivals, mut coming } = *self;
         async move {
             let committed = inner.commit().await?;
+            if let Coming::Watched(pending) = &mut coming {
+                pending.complete = true;
+            }
             arrivals.arrived(&committed.digest, committed.size);
             Ok(committed)
         }
@@ -202,7 +283,7 @@ mod tests {
             let store = Arc::new(LayoutStore::open(dir.path()).await.unwrap());
             let told = Arc::new(Mutex::new(Vec::new()));
             let telling = Arc::clone(&told);
-            let on_layer: OnLayer = Arc::new(move |layer| telling.lock().unwrap().push(layer.digest.clone()));
+            let on_layer: OnLayer = Arc::new(move |layer, _| telling.lock().unwrap().push(layer.digest.clone()));
             Self { _dir: dir, arrivals: Arc::new(Arrivals::new(store, on_layer)), told }
         }
 

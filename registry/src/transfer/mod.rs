@@ -34,6 +34,7 @@ pub use pusher::{BlobPusher, Counts, MountSources};
 use crate::client::BlobSource;
 use crate::oci::Digest;
 use crate::store::BlobStore;
+use crate::store::layout::Growing;
 
 pub use source::RegistrySource;
 
@@ -43,6 +44,15 @@ pub const PARALLEL: usize = 6;
 /// Runs jobs, at most `limit` at once, until all are done or one fails.
 async fn bounded<T, E>(jobs: Vec<BoxFuture<'_, Result<T, E>>>, limit: usize) -> Result<Vec<T>, E> {
     futures::stream::iter(jobs).buffer_unordered(limit.max(1)).try_collect().await
+}
+
+/// A blob on its way into a store as the client reads it for an upload, which ends when the blob is verified.
+struct GrowingSource(Growing);
+
+impl BlobSource for GrowingSource {
+    fn open(&self, offset: u64) -> BoxFuture<'_, std::io::Result<crate::store::BlobReader>> {
+        Box::pin(std::future::ready(Ok(self.0.open(offset))))
+    }
 }
 
 /// A store's blob as the client reads it for an upload.

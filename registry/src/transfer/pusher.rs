@@ -13,11 +13,12 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::event::{Events, TransferEvent, TransferKind};
-use super::{PublishError, StoreSource};
+use super::{GrowingSource, PublishError, StoreSource};
 use crate::client::once::OnceMap;
-use crate::client::{ClientError, Mounted, Progress, Registry, Session};
+use crate::client::{BlobSource, ClientError, Fault, Mounted, Progress, Registry, Session};
 use crate::oci::{Descriptor, Digest, Reference};
 use crate::store::BlobStore;
+use crate::store::layout::Growing;
 
 /// Repositories known to have a blob, by digest. Only those of the destination's own host are of use.
 pub type MountSources = BTreeMap<Digest, Vec<Reference>>;
@@ -58,9 +59,17 @@ pub(super) struct HostPusher {
 
 #[derive(Default)]
 struct Queue {
-    /// At most one job per digest of the image, so bounded by its manifests.
+    /// At most one job per digest of the image, so bounded by its manifests; two where the first lost its source.
     jobs: JoinSet<()>,
     queued: HashSet<Digest>,
+    /// Those that must be in the store, if they were lost on the way there.
+    wanted: Vec<Descriptor>,
+}
+
+/// A blob to bring, and where it is read until it is in the store.
+struct Item {
+    descriptor: Descriptor,
+    growing: Option<Growing>,
 }
 
 struct Shared {
@@ -73,6 +82,8 @@ struct Shared {
     repositories: Vec<Reference>,
     entered: OnceMap<String, ()>,
     results: Mutex<BTreeMap<String, RepositoryBlobs>>,
+    /// Blobs that did not get into the store while they were sent.
+    lost: Mutex<HashSet<Digest>>,
 }
 
 /// What a [`BlobPusher`] works with.
@@ -100,6 +111,13 @@ impl BlobPusher {
         }
     }
 
+    /// Queues a blob that is on its way into the store. If it does not get there, nothing was queued.
+    pub fn push_growing(&self, descriptor: &Descriptor, blob: &Growing) {
+        for host in &self.hosts {
+            host.queue(Item { descriptor: descriptor.clone(), growing: Some(blob.clone()) });
+        }
+    }
+
     /// Waits until nothing is queued and returns the first failure of each repository that has one.
     pub async fn finish(self) -> BTreeMap<String, Arc<PublishError>> {
         let hosts = futures::future::join_all(self.hosts.into_iter().map(HostPusher::finish)).await;
@@ -120,6 +138,7 @@ impl HostPusher {
             repositories: repositories.into_values().collect(),
             entered: OnceMap::default(),
             results: Mutex::new(results),
+            lost: Mutex::default(),
         };
         Self { shared: Arc::new(shared), queue: Mutex::default() }
     }
@@ -129,21 +148,42 @@ impl HostPusher {
     }
 
     pub(super) fn push(&self, descriptor: &Descriptor) {
+        self.queue(Item { descriptor: descriptor.clone(), growing: None });
+    }
+
+    fn queue(&self, item: Item) {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if queue.queued.insert(descriptor.digest.clone()) {
-            let (shared, descriptor) = (Arc::clone(&self.shared), descriptor.clone());
-            queue.jobs.spawn(async move { shared.place_everywhere(&descriptor).await });
+        let digest = item.descriptor.digest.clone();
+        let again = self.shared.lost().remove(&digest);
+        if item.growing.is_none() {
+            queue.wanted.push(item.descriptor.clone());
         }
+        if queue.queued.insert(digest) || again {
+            self.spawn(&mut queue, item);
+        }
+    }
+
+    fn spawn(&self, queue: &mut Queue, item: Item) {
+        let shared = Arc::clone(&self.shared);
+        queue.jobs.spawn(async move { shared.place_everywhere(&item).await });
     }
 
     /// Waits for all jobs; a job that panicked fails every repository of the host.
     pub(super) async fn finish(self) -> BTreeMap<String, RepositoryBlobs> {
-        let mut queue = self.queue.into_inner().unwrap_or_else(PoisonError::into_inner);
-        while let Some(ended) = queue.jobs.join_next().await {
-            if ended.is_err() {
-                for repository in self.shared.repositories.iter().map(Reference::name) {
-                    self.shared.fail(PublishError::Broken { repository });
+        let mut queue = std::mem::take(&mut *self.queue.lock().unwrap_or_else(PoisonError::into_inner));
+        loop {
+            while let Some(ended) = queue.jobs.join_next().await {
+                if ended.is_err() {
+                    for repository in self.shared.repositories.iter().map(Reference::name) {
+                        self.shared.fail(PublishError::Broken { repository });
+                    }
                 }
+            }
+            let lost = std::mem::take(&mut *self.shared.lost());
+            let again = std::mem::take(&mut queue.wanted).into_iter().filter(|blob| lost.contains(&blob.digest));
+            again.for_each(|descriptor| self.spawn(&mut queue, Item { descriptor, growing: None }));
+            if queue.jobs.is_empty() {
+                break;
             }
         }
         std::mem::take(&mut *self.shared.results())
@@ -151,7 +191,8 @@ impl HostPusher {
 }
 
 impl Shared {
-    async fn place_everywhere(&self, descriptor: &Descriptor) {
+    async fn place_everywhere(&self, item: &Item) {
+        let descriptor = &item.descriptor;
         // Never closed; without a slot there would be no order of work, not a wrong one.
         let _slot = self.slots.acquire().await.ok();
         let mut holder: Option<&Reference> = None;
@@ -159,10 +200,15 @@ impl Shared {
             if !self.enter(repository).await {
                 continue;
             }
-            match self.place(repository, descriptor, holder).await {
+            match self.place(repository, item, holder).await {
                 Ok(placed) => {
                     holder = Some(repository);
                     self.record(repository, &descriptor.digest, placed);
+                }
+                Err(error) if item.growing.is_some() && is_source(&error) => {
+                    tracing::debug!(digest = %descriptor.digest, "the blob did not get into the store");
+                    self.lost().insert(descriptor.digest.clone());
+                    return;
                 }
                 Err(error) => self.fail(error),
             }
@@ -187,9 +233,10 @@ impl Shared {
     async fn place(
         &self,
         repository: &Reference,
-        descriptor: &Descriptor,
+        item: &Item,
         holder: Option<&Reference>,
     ) -> Result<Placed, PublishError> {
+        let descriptor = &item.descriptor;
         let (digest, size) = (descriptor.digest.clone(), descriptor.size);
         let fail = |source| PublishError::Blob { repository: repository.name(), digest: digest.clone(), source };
         let name = repository.name();
@@ -220,7 +267,7 @@ impl Shared {
                 }
             },
         };
-        self.send(&registry, (repository, descriptor), session).await.map_err(fail)?;
+        self.send(&registry, (repository, item), session).await.map_err(fail)?;
         self.tell(repository, TransferKind::BlobSent { digest, size });
         Ok(Placed::Sent)
     }
@@ -228,15 +275,18 @@ impl Shared {
     async fn send(
         &self,
         registry: &Registry,
-        (repository, descriptor): (&Reference, &Descriptor),
+        (repository, item): (&Reference, &Item),
         session: Option<Session>,
     ) -> Result<(), ClientError> {
-        let digest = &descriptor.digest;
-        let source = StoreSource { store: Arc::clone(&self.store), digest: digest.clone() };
+        let descriptor = &item.descriptor;
+        let source: Box<dyn BlobSource> = match &item.growing {
+            Some(growing) => Box::new(GrowingSource(growing.clone())),
+            None => Box::new(StoreSource { store: Arc::clone(&self.store), digest: descriptor.digest.clone() }),
+        };
         let progress = Some(self.progress(repository, descriptor));
         match session {
-            Some(session) => registry.put_blob_into(session, (repository, descriptor), &source, progress).await,
-            None => registry.put_blob(repository, descriptor, &source, progress).await,
+            Some(session) => registry.put_blob_into(session, (repository, descriptor), &*source, progress).await,
+            None => registry.put_blob(repository, descriptor, &*source, progress).await,
         }
     }
 
@@ -260,6 +310,10 @@ impl Shared {
 
     fn results(&self) -> MutexGuard<'_, BTreeMap<String, RepositoryBlobs>> {
         self.results.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lost(&self) -> MutexGuard<'_, HashSet<Digest>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn has_failed(&self, repository: &Reference) -> bool {
@@ -286,6 +340,11 @@ impl Shared {
             results.insert(name, Err(Arc::new(error)));
         }
     }
+}
+
+/// The bytes could not be read here; the registry has nothing to do with it.
+fn is_source(error: &PublishError) -> bool {
+    error.client().is_some_and(|error| matches!(error.fault(), Fault::Source(_)))
 }
 
 /// Returns the client with retries told as events of the repository.

@@ -21,7 +21,7 @@ mod unpack;
 pub use deep::check_layer;
 pub use report::{Finding, FindingKind, PlatformReport, Report, chain};
 pub use source::{ContentSource, MANIFEST_LIMIT, SourceError, StoreSource};
-pub use unpack::{sniff_file, sniff_layer, unpack_file};
+pub use unpack::{sniff_file, sniff_layer, unpack_file, unpack_growing};
 
 use crate::oci::{Platform, RawManifest};
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::layer::{Budget, unpacked_diff_id};
 use crate::oci::media_type::LayerCompression;
-use crate::store::layout::VerifiedLayer;
+use crate::store::layout::{Growing, VerifiedLayer};
 
 /// Bytes fetched from disk at once.
 const READ_CHUNK: usize = 256 * 1024;
@@ -50,10 +50,31 @@ pub async fn unpack_file(
     compression: LayerCompression,
     unpacked_limit: u64,
 ) -> io::Result<Option<VerifiedLayer>> {
+    unpack(move || File::open(path), compression, unpacked_limit).await
+}
+
+/// The same for a blob on its way into a store, as it comes.
+///
+/// # Errors
+/// The blob was not completed, or cannot be read.
+pub async fn unpack_growing(
+    blob: &Growing,
+    compression: LayerCompression,
+    unpacked_limit: u64,
+) -> io::Result<Option<VerifiedLayer>> {
+    let reader = blob.reader();
+    unpack(move || Ok(reader), compression, unpacked_limit).await
+}
+
+async fn unpack<R: Read>(
+    open: impl FnOnce() -> io::Result<R> + Send + 'static,
+    compression: LayerCompression,
+    unpacked_limit: u64,
+) -> io::Result<Option<VerifiedLayer>> {
     let budget = Arc::new(Budget::new(unpacked_limit));
     let _stop = Stop(Arc::clone(&budget));
     let work = move || {
-        let mut file = BufReader::with_capacity(READ_CHUNK, File::open(path)?);
+        let mut file = BufReader::with_capacity(READ_CHUNK, open()?);
         file.fill_buf()?;
         Ok(unpacked_diff_id(file, compression, &budget).map(|diff_id| VerifiedLayer { compression, diff_id }))
     };

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use polyarch_builder::run::BuiltImage;
 use polyarch_registry::oci::Descriptor;
+use polyarch_registry::store::layout::Growing;
 use polyarch_registry::transfer::BlobPusher;
 
 use super::execute::Means;
@@ -19,7 +20,7 @@ pub(super) struct Early(Arc<Mutex<State>>);
 
 enum State {
     /// It is not known yet what can be mounted; these blobs wait for it.
-    Waiting(Vec<Descriptor>),
+    Waiting(Vec<(Descriptor, Option<Growing>)>),
     Pushing(BlobPusher),
     Taken,
 }
@@ -42,21 +43,21 @@ impl Early {
         let pusher = publisher.pusher(&means.settings.tags, &mounts);
         let mut state = self.state();
         if let State::Waiting(waiting) = &*state {
-            waiting.iter().for_each(|descriptor| pusher.push(descriptor));
+            waiting.iter().for_each(|(blob, growing)| push(&pusher, blob, growing.as_ref()));
             *state = State::Pushing(pusher);
         }
     }
 
     /// Queues a verified image's blobs.
     pub(super) fn push(&self, image: &BuiltImage) {
-        image.layers.iter().chain([&image.config]).for_each(|blob| self.push_blob(blob));
+        image.layers.iter().chain([&image.config]).for_each(|blob| self.push_blob(blob, None));
     }
 
-    /// Queues one blob that is complete in the store.
-    pub(super) fn push_blob(&self, blob: &Descriptor) {
+    /// Queues one blob that is complete in the store, or on its way there.
+    pub(super) fn push_blob(&self, blob: &Descriptor, growing: Option<&Growing>) {
         match &mut *self.state() {
-            State::Waiting(waiting) => waiting.push(blob.clone()),
-            State::Pushing(pusher) => pusher.push(blob),
+            State::Waiting(waiting) => waiting.push((blob.clone(), growing.cloned())),
+            State::Pushing(pusher) => push(pusher, blob, growing),
             State::Taken => {}
         }
     }
@@ -71,5 +72,12 @@ impl Early {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn push(pusher: &BlobPusher, blob: &Descriptor, growing: Option<&Growing>) {
+    match growing {
+        Some(growing) => pusher.push_growing(blob, growing),
+        None => pusher.push(blob),
     }
 }

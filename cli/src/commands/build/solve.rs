@@ -92,9 +92,9 @@ pub(super) async fn all(means: &Means<'_>, nodes: &[Node], places: &[Place]) -> 
 /// Watches the store. A layer is on its way to the registries while the rest of its image is still exported: without a
 /// manifest that names it, nobody sees it there.
 pub(super) fn arrivals(means: &Means<'_>, early: Option<Early>) -> Arc<Arrivals> {
-    let on_layer: OnLayer = Arc::new(move |layer| {
+    let on_layer: OnLayer = Arc::new(move |layer, growing| {
         if let Some(pusher) = &early {
-            pusher.push_blob(layer);
+            pusher.push_blob(layer, growing);
         }
     });
     Arc::new(Arrivals::new(Arc::clone(&means.store), on_layer))

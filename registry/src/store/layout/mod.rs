@@ -18,6 +18,7 @@
 mod cache;
 mod disk;
 mod gc;
+mod growing;
 mod index;
 mod lease;
 mod link;
@@ -42,10 +43,11 @@ use tokio::io::BufReader;
 use self::disk::{blocking, io_error, make_dir, open_lock, read_small, write_atomic};
 use self::paths::Paths;
 use super::{BlobReader, BlobStore, BlobWriter, Expect, StoreError};
-use crate::oci::Digest;
+use crate::oci::{Descriptor, Digest};
 
 pub use self::cache::{CachedLayer, DiffIdCache, LayerForm};
 pub use self::gc::Removed;
+pub use self::growing::Growing;
 pub use self::index::{REF_NAME, Root, RootKey};
 pub use self::lease::Lease;
 pub use self::list::RootSummary;
@@ -115,6 +117,18 @@ impl LayoutStore {
     /// Returns where a blob is, or would be, for tools that want a file. The file may be absent.
     pub fn blob_path(&self, digest: &Digest) -> PathBuf {
         self.paths.blob(digest)
+    }
+
+    /// Starts a write of a blob of known digest and size that can be read while it is written. It is in the store only
+    /// when it is committed.
+    ///
+    /// # Errors
+    /// As [`BlobStore::writer`].
+    pub async fn growing_writer(&self, blob: &Descriptor) -> Result<(Box<dyn BlobWriter>, Growing), StoreError> {
+        let lease = self.lease().await?;
+        let paths = Arc::clone(&self.paths);
+        let (writer, growing) = writer::LayoutWriter::start_growing(paths, lease, blob).await?;
+        Ok((Box::new(writer), growing))
     }
 
     fn writable(&self) -> Result<(), StoreError> {

@@ -15,8 +15,9 @@ use tokio::task::JoinHandle;
 
 use super::Lease;
 use super::disk::{blocking, io_error, joined, publish, temp_file};
+use super::growing::{Grow, Growing};
 use super::paths::Paths;
-use crate::oci::{Digest, Hasher};
+use crate::oci::{Descriptor, Digest, Hasher};
 use crate::store::{BlobWriter, Committed, Expect, StoreError};
 
 /// Large enough that the hop to a blocking thread does not show, small enough for many writers at once.
@@ -45,6 +46,7 @@ enum State {
 struct Ingest {
     temp: NamedTempFile,
     hasher: Hasher,
+    grow: Option<Grow>,
 }
 
 impl Ingest {
@@ -53,6 +55,9 @@ impl Ingest {
             self.hasher.update(bytes);
             let written = self.temp.as_file_mut().write_all(bytes);
             written.map_err(|error| io_error("write", self.temp.path())(error))?;
+            if let Some(grow) = &self.grow {
+                grow.written(bytes.len() as u64);
+            }
         }
         Ok(self)
     }
@@ -72,6 +77,9 @@ impl Ingest {
 
     fn commit(self, expect: Expect, size: u64, paths: &Paths) -> Result<Committed, StoreError> {
         let committed = expect.settle(Committed { digest: self.hasher.finish(), size })?;
+        if let Some(grow) = &self.grow {
+            grow.verified();
+        }
         publish(self.temp, &paths.blob(&committed.digest))?;
         Ok(committed)
     }
@@ -82,8 +90,31 @@ impl LayoutWriter {
         let hasher = expect.hasher()?;
         let ingest = paths.ingest();
         let temp = blocking(move || temp_file(&ingest)).await?;
-        let state = State::Idle(Box::new(Ingest { temp, hasher }));
-        Ok(Self { paths, expect, accepted: 0, pending: Vec::new(), pending_len: 0, state, lease })
+        Ok(Self::of(paths, lease, expect, Ingest { temp, hasher, grow: None }))
+    }
+
+    /// The same for a blob whose size is promised and that is read meanwhile.
+    pub(super) async fn start_growing(
+        paths: Arc<Paths>,
+        lease: Lease,
+        blob: &Descriptor,
+    ) -> Result<(Self, Growing), StoreError> {
+        let expect = Expect::of(blob);
+        let hasher = expect.hasher()?;
+        let ingest = paths.ingest();
+        let open = move || {
+            let temp = temp_file(&ingest)?;
+            let reading = temp.reopen().map_err(io_error("open", temp.path()))?;
+            Ok((temp, reading))
+        };
+        let (temp, reading) = blocking(open).await?;
+        let (grow, growing) = Grow::new(reading, blob.size);
+        Ok((Self::of(paths, lease, expect, Ingest { temp, hasher, grow: Some(grow) }), growing))
+    }
+
+    fn of(paths: Arc<Paths>, lease: Lease, expect: Expect, ingest: Ingest) -> Self {
+        let state = State::Idle(Box::new(ingest));
+        Self { paths, expect, accepted: 0, pending: Vec::new(), pending_len: 0, state, lease }
     }
 
     /// Waits for the batch on its way. Safe to drop: the handle stays in `self` until it is done.
