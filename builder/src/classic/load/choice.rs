@@ -32,13 +32,23 @@ impl Children {
 
     /// Returns the image for the first preferred platform there is, else the first image.
     pub(super) fn one(&self, preferred: &[Platform]) -> Result<(&Descriptor, &Platform), ClassicError> {
-        let wanted = preferred.iter().find_map(|want| self.list.iter().find(|(_, have)| have.same_as(want)));
-        let (descriptor, platform) = wanted.or(self.list.first()).ok_or_else(|| ClassicError::NotLoadable {
+        let wanted = preferred_of(preferred, self.list.iter().map(|(_, platform)| platform));
+        let chosen = wanted.and_then(|wanted| self.list.iter().find(|(_, platform)| platform == wanted));
+        let (descriptor, platform) = chosen.ok_or_else(|| ClassicError::NotLoadable {
             what: self.root.to_string(),
             why: "it has no platform".to_owned(),
         })?;
         Ok((descriptor, platform))
     }
+}
+
+/// The first preferred platform there is, else the first.
+pub(super) fn preferred_of<'a>(
+    preferred: &[Platform],
+    mut platforms: impl Iterator<Item = &'a Platform> + Clone,
+) -> Option<&'a Platform> {
+    let wanted = preferred.iter().find_map(|want| platforms.clone().find(|have| have.same_as(want)));
+    wanted.or_else(|| platforms.next())
 }
 
 async fn with_platform(spec: &LoadSpec, child: Descriptor) -> Result<Option<(Descriptor, Platform)>, ClassicError> {

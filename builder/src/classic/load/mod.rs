@@ -47,6 +47,17 @@ pub enum Capacity {
     },
 }
 
+impl Capacity {
+    /// Returns which of an image's platforms the daemon will hold, in their order: what [`load`] chooses, before there is
+    /// an image.
+    pub fn held<'a>(&self, platforms: &'a [Platform]) -> Vec<&'a Platform> {
+        match self {
+            Self::All => platforms.iter().collect(),
+            Self::One { preferred } => choice::preferred_of(preferred, platforms.iter()).into_iter().collect(),
+        }
+    }
+}
+
 /// What was loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loaded {

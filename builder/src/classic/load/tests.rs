@@ -77,6 +77,8 @@ async fn picks_the_machines_own_platform_for_a_classic_store() {
     for (preferred, want) in [("linux/amd64", 1), ("linux/arm64", 0), ("linux/s390x", 0)] {
         let (child, platform) = children.one(&[preferred.parse().unwrap()]).unwrap();
         assert_eq!(*platform, children.platforms()[want], "{preferred}");
+        let capacity = Capacity::One { preferred: vec![preferred.parse().unwrap()] };
+        assert_eq!(capacity.held(&children.platforms()), [platform], "what is told before is what is done");
         let files = files(saved(&spec, &manifest(&spec, child).await.unwrap()).await.unwrap()).await;
         let document: Value = serde_json::from_slice(&files["manifest.json"]).unwrap();
         assert_eq!(document[0]["RepoTags"], json!(["docker.io/library/hello:1", "localhost:5000/a/b:latest"]));

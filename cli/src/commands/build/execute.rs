@@ -94,12 +94,13 @@ async fn on_nodes(means: &Means<'_>, nodes: &[Node]) -> Result<Done, Diagnostic>
     let places = planning::plan(means, nodes, &platforms)?;
     nodes::check_features(means, nodes, &places)?;
     daemon_push::check(means, nodes, &places)?;
+    let prepared = outputs::prepare(means, nodes, &platforms).await?;
     let solved = solve::all(means, nodes, &places).await?;
     let mut done = Done { report: report::of(&solved.outcomes, daemon_push::verified(means)), errors: Vec::new() };
     match solved.is_complete() {
         // What was done before an error is told all the same: a tag may have moved.
         true => {
-            let produced = outputs::produce(means, (nodes, &places), solved, &mut done).await;
+            let produced = outputs::produce(means, (nodes, &places), (&prepared, solved), &mut done).await;
             done.errors.extend(produced.err());
         }
         false => keep::partial(means, &solved, &mut done.report).await?,

@@ -1,5 +1,6 @@
 //! The nodes of a build: reaching them, what they cannot do, leaving them as they were.
 
+use clap::ValueEnum as _;
 use futures::future::join_all;
 use polyarch_builder::event::EventKind;
 use polyarch_builder::node::facts::{Feature as NodeFeature, missing_features, without};
@@ -53,23 +54,39 @@ pub(super) async fn shut_down(nodes: Vec<Node>, means: &Means<'_>) {
 
 /// Refuses what a chosen node cannot do, before anything is sent; what the user can do without becomes a notice.
 pub(super) fn check_features(means: &Means<'_>, nodes: &[Node], places: &[Place]) -> Result<(), Diagnostic> {
-    let mut refused: Vec<String> = Vec::new();
+    let (mut refused, mut can_do_without): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
+    let mut is_all = true;
     for (index, node) in nodes.iter().enumerate() {
         if !places.iter().any(|place| place.node == index) {
             continue;
         }
         for missing in missing_features(&means.settings.request, &node.name, &node.facts) {
-            match allowed(means, missing.feature) {
-                true => means.events.send(EventKind::Notice { message: format!("{missing}; left out as allowed") }),
-                false if refused.contains(&missing.to_string()) => {}
-                false => refused.push(missing.to_string()),
+            let option = option(missing.feature);
+            if option.is_some_and(|option| means.settings.allow_missing.contains(&option)) {
+                means.events.send(EventKind::Notice { message: format!("{missing}; left out as allowed") });
+                continue;
+            }
+            add(&mut refused, missing.to_string());
+            match option.and_then(|option| option.to_possible_value()) {
+                Some(name) => add(&mut can_do_without, name.get_name().to_owned()),
+                None => is_all = false,
             }
         }
     }
-    match refused.is_empty() {
-        true => Ok(()),
-        false => Err(Diagnostic::message(ExitCode::Plan, refused.join("\n"))
-            .hint("choose another --builder, or say that you can do without: --allow-missing FEATURE")),
+    if refused.is_empty() {
+        return Ok(());
+    }
+    let without = match can_do_without.as_slice() {
+        // Nothing is gained by leaving out only some of it.
+        names if names.is_empty() || !is_all => String::new(),
+        names => format!(", or say that you can do without: --allow-missing {}", names.join(",")),
+    };
+    Err(Diagnostic::message(ExitCode::Plan, refused.join("\n")).hint(format!("choose another --builder{without}")))
+}
+
+fn add(list: &mut Vec<String>, text: String) {
+    if !list.contains(&text) {
+        list.push(text);
     }
 }
 
@@ -80,8 +97,9 @@ pub(super) fn request_for(means: &Means<'_>, node: &Node) -> BuildRequest {
     without(request, &missing.into_iter().map(|missing| missing.feature).collect::<Vec<_>>())
 }
 
-fn allowed(means: &Means<'_>, feature: NodeFeature) -> bool {
-    let named = match feature {
+/// What `--allow-missing` calls a feature, if one can do without it.
+fn option(feature: NodeFeature) -> Option<Feature> {
+    Some(match feature {
         NodeFeature::Attestations => Feature::Attestations,
         NodeFeature::NamedContexts | NodeFeature::OciLayoutContexts => Feature::NamedContexts,
         NodeFeature::Zstd | NodeFeature::Estargz | NodeFeature::CompressionLevel => Feature::Compression,
@@ -97,7 +115,6 @@ fn allowed(means: &Means<'_>, feature: NodeFeature) -> bool {
         | NodeFeature::ManifestAnnotations
         | NodeFeature::Outline
         | NodeFeature::Lint
-        | NodeFeature::Info => return false,
-    };
-    means.settings.allow_missing.contains(&named)
+        | NodeFeature::Info => return None,
+    })
 }

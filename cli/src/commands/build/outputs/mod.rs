@@ -12,7 +12,7 @@ mod root;
 use polyarch_builder::event::EventKind;
 use polyarch_builder::node::probe::Node;
 use polyarch_builder::run::BuiltImage;
-use polyarch_registry::oci::{RawManifest, Reference};
+use polyarch_registry::oci::{Platform, RawManifest, Reference};
 use polyarch_registry::store::BlobStoreExt;
 use polyarch_registry::transfer::{MountSources, Publication};
 
@@ -38,7 +38,23 @@ struct Product<'a> {
     root: RawManifest,
     images: Vec<BuiltImage>,
     early: Option<Early>,
-    origin: Origin<'a>,
+    load: Option<&'a load::Target>,
+}
+
+/// What outputs need besides the image, found before anything is built.
+pub(super) struct Prepared {
+    load: Option<load::Target>,
+}
+
+/// Finds what outputs need, and refuses what they cannot do.
+pub(super) async fn prepare(means: &Means<'_>, nodes: &[Node], platforms: &[Platform]) -> Result<Prepared, Diagnostic> {
+    if !means.settings.outputs.contains(&Output::Load) {
+        return Ok(Prepared { load: None });
+    }
+    tokio::select! {
+        target = load::prepare(means, nodes, platforms) => Ok(Prepared { load: Some(target?) }),
+        () = means.context.cancel.cancelled() => Err(Diagnostic::cancelled()),
+    }
 }
 
 /// What an output that is no tag came to.
@@ -61,13 +77,13 @@ impl Made {
 pub(super) async fn produce(
     means: &Means<'_>,
     (nodes, places): (&[Node], &[Place]),
-    solved: Solved,
+    (prepared, solved): (&Prepared, Solved),
     done: &mut Done,
 ) -> Result<(), Diagnostic> {
     let origin = Origin { nodes, places };
     let product = match only_files(&means.settings.outputs) {
         true => None,
-        false => Some(assembled(means, origin, solved, done).await?),
+        false => Some(assembled(means, prepared, solved, done).await?),
     };
     for output in &means.settings.outputs {
         let making = async {
@@ -91,7 +107,7 @@ pub(super) async fn produce(
 
 async fn assembled<'a>(
     means: &Means<'_>,
-    origin: Origin<'a>,
+    prepared: &'a Prepared,
     solved: Solved,
     done: &mut Done,
 ) -> Result<Product<'a>, Diagnostic> {
@@ -101,7 +117,7 @@ async fn assembled<'a>(
     done.report.stored_as = keep::result(means, &root).await?;
     done.report.root = Some(root.descriptor());
     means.events.send(EventKind::Assembled { root: root.descriptor() });
-    Ok(Product { root, images, early: solved.early, origin })
+    Ok(Product { root, images, early: solved.early, load: prepared.load.as_ref() })
 }
 
 async fn other(means: &Means<'_>, output: &Output, from: (Origin<'_>, Option<&Product<'_>>), done: &mut Done) {
@@ -111,9 +127,11 @@ async fn other(means: &Means<'_>, output: &Output, from: (Origin<'_>, Option<&Pr
         (Output::OciDir(dir), (_, Some(product))) => image::directory(means, product, dir).await,
         (Output::OciTar(dest), (_, Some(product))) => image::oci_tar(means, product, dest).await,
         (Output::DockerTar(dest), (_, Some(product))) => image::docker_tar(means, product, dest).await,
-        (Output::Load, (_, Some(product))) => load::load(means, product).await,
-        // Tags are another report, and an image is only missing where nothing asks for one.
-        (Output::Registry { .. }, _) | (_, (_, None)) => return,
+        (Output::Load, (_, Some(product @ Product { load: Some(target), .. }))) => {
+            load::load(means, product, target).await
+        }
+        // Tags are another report; an image is only missing where nothing asks for one, a daemon where none is to load it.
+        (Output::Registry { .. } | Output::Load, _) | (_, (_, None)) => return,
     };
     let made = made.unwrap_or_else(|error| Made { failure: Some(error), ..Made::of(name(output)) });
     // The rest of the chain is told once, with the diagnostic.
