@@ -20,13 +20,20 @@ pub struct Console {
     pub err: Style,
     /// Who else reads stderr.
     pub reader: Reader,
+    /// Whether stderr is a terminal.
+    is_terminal: bool,
 }
 
 impl Console {
     /// Returns the console of the process.
     pub fn new(color: ColorChoice, terminals: Terminals, env: &Env) -> Self {
         let reader = if env.is_on(&env_vars::GITHUB_ACTIONS) { Reader::Github } else { Reader::People };
-        Self { out: Style::new(color.on(terminals.stdout)), err: Style::new(color.on(terminals.stderr)), reader }
+        Self {
+            out: Style::new(color.on(terminals.stdout)),
+            err: Style::new(color.on(terminals.stderr)),
+            reader,
+            is_terminal: terminals.stderr,
+        }
     }
 
     /// Returns how text looks on stderr.
@@ -51,6 +58,13 @@ impl Console {
     /// Writes to stderr. If nobody can read it, nobody can be told either.
     pub fn say(&self, text: &str) {
         let _ = io::stderr().lock().write_all(text.as_bytes());
+    }
+
+    /// Ends the line on which a terminal has echoed Ctrl-C.
+    pub fn end_line(&self) {
+        if self.is_terminal {
+            self.say("\n");
+        }
     }
 
     /// Shows an error.

@@ -12,15 +12,13 @@ use tokio_util::sync::CancellationToken;
 ///
 /// # Errors
 /// Signals cannot be listened to.
-pub async fn run<F: Future>(token: &CancellationToken, work: F, told: impl Fn()) -> io::Result<Option<F::Output>> {
+pub async fn run<F: Future>(token: &CancellationToken, work: F) -> io::Result<Option<F::Output>> {
     let mut signals = Signals::listen()?;
     let mut work = pin!(work);
     tokio::select! {
         done = &mut work => return Ok(Some(done)),
-        () = signals.next() => {
-            token.cancel();
-            told();
-        }
+        // Who has a display tells it there: beside a display that redraws, words are lost.
+        () = signals.next() => token.cancel(),
     }
     tokio::select! {
         done = &mut work => Ok(Some(done)),

@@ -67,9 +67,8 @@ fn run(cli: Cli, console: Console, around: Surroundings) -> Result<ExitCode, Dia
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(bug)?;
     let cancel = CancellationToken::new();
     let context = Context { console, cancel: cancel.clone() };
-    let told = || console.say("\nstopping and cleaning up; Ctrl-C again does not wait for the daemons\n");
     let work = commands::run(cli, context, around);
-    let done = runtime.block_on(interrupt::run(&cancel, work, told)).map_err(bug)?;
+    let done = runtime.block_on(interrupt::run(&cancel, work)).map_err(bug)?;
     // Blocking work that was dropped must not hold the process.
     runtime.shutdown_background();
     done.unwrap_or(Ok(ExitCode::Cancelled))

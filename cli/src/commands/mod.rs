@@ -12,7 +12,10 @@ pub mod table;
 pub mod verify;
 
 use std::future::Future;
+use std::pin::pin;
 
+use polyarch_builder::event::EventKind;
+use polyarch_builder::event_sink::EventSink;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::{Cli, Command};
@@ -20,6 +23,9 @@ use crate::console::Console;
 use crate::diagnostics::Diagnostic;
 use crate::exit_code::ExitCode;
 use crate::settings::{Surroundings, global};
+
+/// What a cancelled command that waits says.
+const STOPPING: &str = "stopping and cleaning up; Ctrl-C again does not wait";
 
 /// What every command has.
 #[derive(Debug, Clone)]
@@ -54,6 +60,48 @@ async fn until_cancelled<T>(
     tokio::select! {
         biased;
         done = work => done,
-        () = context.cancel.cancelled() => Err(Diagnostic::cancelled()),
+        () = context.cancel.cancelled() => {
+            context.console.end_line();
+            Err(Diagnostic::cancelled())
+        }
+    }
+}
+
+/// Runs what cleans up when it is cancelled, and says on its own display that it does so.
+async fn telling<T>(context: &Context, sink: EventSink, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    tokio::select! {
+        biased;
+        done = &mut work => return done,
+        () = context.cancel.cancelled() => sink.send(EventKind::Notice { message: STOPPING.to_owned() }),
+    }
+    // The display ends with the last sink.
+    drop(sink);
+    work.await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::console::Console;
+    use crate::settings::{ColorChoice, Env, Terminals};
+
+    #[tokio::test]
+    async fn a_cancelled_command_says_so_on_its_display() {
+        let console = Console::new(ColorChoice::Plain, Terminals::default(), &Env::default());
+        let context = Context { console, cancel: CancellationToken::new() };
+        for is_cancelled in [false, true] {
+            if is_cancelled {
+                context.cancel.cancel();
+            }
+            let (sink, mut events) = EventSink::channel();
+            let cleaned = tokio::task::yield_now();
+            assert!(matches!(telling(&context, sink, async { cleaned.await }).await, ()));
+            let told = std::iter::from_fn(|| events.try_recv().ok());
+            let told: Vec<EventKind> = told.map(|event| event.kind).collect();
+            let want = is_cancelled.then(|| EventKind::Notice { message: STOPPING.to_owned() });
+            assert_eq!(told, Vec::from_iter(want));
+            assert!(events.is_closed(), "the display ends with the work");
+        }
     }
 }

@@ -26,7 +26,12 @@ async fn serve(args: &ServeArgs, context: &Context, around: &Surroundings) -> Re
     let server = Server::bind(Config::new(args.addr, root)).await?;
     // The one line scripts wait for: the socket already takes connections.
     context.console.result(format!("listening on http://{}\n", server.addr()))?;
-    server.run(context.cancel.cancelled()).await;
+    let cancelled = async {
+        context.cancel.cancelled().await;
+        context.console.end_line();
+        context.console.say("stopping; Ctrl-C again does not wait\n");
+    };
+    server.run(cancelled).await;
     // Ctrl-C is how a server ends.
     Ok(ExitCode::Done)
 }

@@ -58,8 +58,10 @@ impl Tty {
         let mut text = String::new();
         let rows: usize = self.painted.iter().map(|painted| painted.div_ceil(width).max(1)).sum();
         if rows > 0 {
-            text.push_str(&format!("\x1b[{rows}A\r"));
+            text.push_str(&format!("\x1b[{rows}A"));
         }
+        // The terminal may have echoed a key, such as Ctrl-C.
+        text.push('\r');
         for line in above.iter().chain(&lines) {
             text.push_str(line);
             text.push_str("\x1b[K\n");

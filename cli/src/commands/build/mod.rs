@@ -19,7 +19,7 @@ mod tails;
 
 use polyarch_builder::event_sink::EventSink;
 
-use super::{Context, until_cancelled};
+use super::{Context, telling, until_cancelled};
 use crate::args::BuildArgs;
 use crate::diagnostics::Diagnostic;
 use crate::exit_code::ExitCode;
@@ -55,13 +55,15 @@ pub async fn run(
     let (sink, events) = EventSink::channel();
     let shown = display(settings.progress, Box::new(std::io::stderr()), context.console.look());
     if let Call::Ask(question) = settings.call {
-        let asking = execute::ask(&settings, question, &global, &context, sink);
+        let asking = execute::ask(&settings, question, &global, &context, sink.clone());
+        let asking = telling(&context, sink, asking);
         let (answers, ()) = tokio::join!(asking, show(events, shown));
         return call::tell(&context, question, &answers?);
     }
     let (display, tails) = tails::record(shown);
-    // `execute` takes the only sink: when it has ended, so does the display.
-    let work = execute::execute(&settings, &global, &context, sink);
+    // `execute` and its teller take the only sinks: when they have ended, so does the display.
+    let work = execute::execute(&settings, &global, &context, sink.clone());
+    let work = telling(&context, sink, work);
     let (done, ()) = tokio::join!(work, show(events, display));
     let mut done = done?;
     report::add_logs(&mut done.report, &tails);
