@@ -77,8 +77,14 @@ fn a_result_goes_from_store_to_registry_and_is_found_sound() {
     let registry = TestRegistry::start();
     let reference = registry.reference("app/hello:1");
     let (out, err) = check(&bench.run(&["push", "hello", "-t", &reference]), 0);
-    assert_eq!(out, format!("{}\n", bench.digest));
-    assert!(err.contains(&format!("tag {reference}")), "{err}");
+    assert!(
+        out.starts_with(&format!("index {}\n", bench.digest)) && out.contains(&format!("tag {reference}")),
+        "{out}"
+    );
+    let (quiet, _) = check(&bench.run(&["push", "-q", "store:hello", "-t", &reference]), 0);
+    assert_eq!(quiet, format!("{}\n", bench.digest), "{err}");
+    let (json, _) = check(&bench.run(&["push", "--progress=json", "hello", "-t", &reference]), 0);
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap()["image.name"], reference.as_str());
     let (out, _) = check(&bench.run(&["verify", "--deep", &reference, "--platform", "linux/amd64,linux/arm64"]), 0);
     assert!(out.contains("good (every byte read)"), "{out}");
     let (out, _) = check(&bench.run(&["inspect", "--format", "json", &reference]), 0);
@@ -101,6 +107,59 @@ fn digests_and_their_beginnings_name_a_result() {
         check(&bench.run(&["push", name, "-t", &registry.reference(tag)]), 0);
         check(&bench.run(&["verify", &registry.reference(tag)]), 0);
     }
+}
+
+#[test]
+fn every_command_takes_the_same_names() {
+    let bench = Bench::new();
+    let registry = TestRegistry::start();
+    let (tag, digest) = (registry.reference("a:1"), bench.digest.as_str());
+    check(&bench.run(&["push", "hello", "-t", &tag]), 0);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(Index::small(&PLATFORMS).write_layout(&bench.dir.path().join("out"), "localhost:5000/app:1"));
+    let short = &digest[..19];
+    for name in [
+        "store:hello".to_owned(),
+        format!("store:hello@{digest}"),
+        format!("store:hello@{short}"),
+        format!("store:@{digest}"),
+        format!("store:{short}"),
+        "oci:out".to_owned(),
+        "oci:out:localhost:5000/app:1".to_owned(),
+        format!("oci:out:localhost:5000/app:1@{digest}"),
+        format!("oci:out@{short}"),
+    ] {
+        check(&bench.run(&["inspect", &name]), 0);
+        check(&bench.run(&["verify", &name]), 0);
+        let (out, _) = check(&bench.run(&["push", "-q", &name, "-t", &tag]), 0);
+        assert_eq!(out.trim(), digest, "{name}");
+    }
+    let other = format!("store:hello@sha256:{}", "0".repeat(64));
+    for command in ["inspect", "verify", "push"] {
+        let (_, err) = check(&bench.run(&[command, &other]), 2);
+        assert!(err.contains(&format!("hello is {digest} there")), "{command}: {err}");
+    }
+    // A name that only a store has is not asked for at docker.io.
+    let (_, err) = check(&bench.run(&["verify", "build-0123456789ab"]), 2);
+    assert!(err.contains("hint: `store:build-0123456789ab`"), "{err}");
+    check(&bench.run(&["store", "rm", "oci:out"]), 2);
+    check(&bench.run(&["store", "rm", &other]), 2);
+    let (_, err) = check(&bench.run(&["store", "rm", &format!("store:hello@{short}")]), 0);
+    assert!(err.contains("forgot hello"), "{err}");
+}
+
+#[test]
+fn a_layout_that_is_not_sound_is_not_published() {
+    let bench = Bench::new();
+    let registry = TestRegistry::start();
+    let tag = registry.reference("a:1");
+    let largest = largest_blob(&bench.dir.path().join("store/blobs/sha256"));
+    let mut bytes = std::fs::read(&largest).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&largest, bytes).unwrap();
+    let (out, err) = check(&bench.run(&["push", "oci:store:hello", "-t", &tag]), 5);
+    assert!(out.is_empty() && err.contains("is not sound, and was not published"), "{err}");
+    check(&bench.run(&["verify", &tag]), 8);
 }
 
 #[test]

@@ -8,7 +8,10 @@ use super::values::ReportFormat;
 /// Show what is behind a reference: index, platforms, attestations.
 #[derive(Debug, Args)]
 pub struct InspectArgs {
-    /// Registry reference, oci:DIR[:TAG], or store:NAME-or-DIGEST
+    /// Registry reference, store:NAME[@DIGEST], store:DIGEST or oci:DIR[:NAME][@DIGEST]
+    ///
+    /// NAME is what `polyarch store ls` shows; in a layout a tag or a full reference. Of a digest in the store or a layout, a
+    /// unique beginning is enough.
     #[arg(value_name = "REF")]
     pub reference: String,
     /// How it is written

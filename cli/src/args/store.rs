@@ -27,7 +27,7 @@ pub struct LsArgs {
 /// Forget names; their content goes with the next gc.
 #[derive(Debug, Args)]
 pub struct RmArgs {
-    /// Names as `store ls` shows them
-    #[arg(value_name = "NAME", required = true)]
+    /// NAME as `store ls` shows it, NAME@DIGEST, or DIGEST with all its names; `store:` before it is the same
+    #[arg(value_name = "IMAGE", required = true)]
     pub names: Vec<String>,
 }

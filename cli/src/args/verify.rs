@@ -10,13 +10,16 @@ use super::values::ReportFormat;
 /// Reads every manifest and config, and asks for the presence and size of every layer.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
-    /// Registry reference, oci:DIR[:TAG], or store:NAME-or-DIGEST
+    /// Registry reference, store:NAME[@DIGEST], store:DIGEST or oci:DIR[:NAME][@DIGEST]
+    ///
+    /// NAME is what `polyarch store ls` shows; in a layout a tag or a full reference. Of a digest in the store or a layout, a
+    /// unique beginning is enough.
     #[arg(value_name = "REF")]
     pub reference: String,
     /// Also read every layer: its digest, its decompressed diff_id, its entries
     #[arg(long)]
     pub deep: bool,
-    /// Platforms that must be there
+    /// Platforms that must be there; a missing one is a finding, with exit code 5
     #[arg(long, value_name = "LIST")]
     pub platform: Vec<String>,
     /// How the findings are written

@@ -47,7 +47,7 @@ pub async fn run(cli: Cli, context: Context, around: Surroundings) -> Result<Exi
         Command::Push(args) => push::run(&args, &global, &context, &around).await,
         Command::Inspect(args) => until_cancelled(&context, inspect::run(&args, &global, &context, &around)).await,
         Command::Verify(args) => until_cancelled(&context, verify::run(&args, &global, &context, &around)).await,
-        Command::Store(command) => until_cancelled(&context, store::run(&command, &global, &context)).await,
+        Command::Store(command) => until_cancelled(&context, store::run(&command, &global, &context, &around)).await,
         Command::Registry(command) => serve::run(&command, &context, &around).await,
     }
 }

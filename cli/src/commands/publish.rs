@@ -11,8 +11,10 @@ use polyarch_registry::transfer::{
     Events, MountSources, Outcome, PARALLEL, Publication, Publisher, TransferEvent, TransferKind,
 };
 
+use crate::console::Console;
 use crate::diagnostics::Diagnostic;
 use crate::report::result::TagOutcome;
+use crate::report::{BuildReport, Mode, metadata, summary};
 
 /// Returns a publisher whose progress goes to a run's events.
 pub fn publisher(registry: Registry, store: Arc<dyn BlobStore>, sink: EventSink) -> Publisher {
@@ -83,4 +85,19 @@ fn translate(event: TransferEvent) -> Option<EventKind> {
         | TransferKind::ManifestPushed { .. }
         | TransferKind::ManifestVerified { .. } => return None,
     })
+}
+
+/// Writes the result to stdout: the summary, the metadata document, or the digest alone.
+///
+/// # Errors
+/// stdout cannot be written.
+pub fn tell(console: &Console, mode: Mode, report: &BuildReport) -> Result<(), Diagnostic> {
+    match mode {
+        Mode::Quiet => match &report.root {
+            Some(root) => console.result(format!("{}\n", root.digest)),
+            None => Ok(()),
+        },
+        Mode::Json => console.result(format!("{}\n", metadata::document(report))),
+        Mode::Tty | Mode::Plain => console.result(summary::render(report, console.out)),
+    }
 }

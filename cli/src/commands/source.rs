@@ -1,4 +1,4 @@
-//! Where `inspect`, `verify` and `push` read an image from.
+//! Where `inspect`, `verify`, `push` and `store rm` find an image.
 //!
 //! Owns: finding the root manifest of a [`Target`], and reading small content with its digest checked.
 //! Never: writes.
@@ -7,7 +7,7 @@ use polyarch_registry::client;
 use polyarch_registry::oci::{Descriptor, Digest, RawManifest, Reference};
 use polyarch_registry::store::LayoutStore;
 use polyarch_registry::store::layout::Root;
-use polyarch_registry::transfer::RegistrySource;
+use polyarch_registry::transfer::{IMAGE_NAME, RegistrySource};
 use polyarch_registry::verify::{ContentSource, StoreSource};
 use tokio::io::AsyncReadExt;
 
@@ -41,54 +41,101 @@ pub async fn open(target: &Target, registries: client::Config, global: &GlobalSe
             let source = Box::new(RegistrySource { registry, repository: reference.clone() });
             Ok(Opened { name: reference.to_string(), source, root })
         }
-        Target::Layout { path, name } => {
+        Target::Layout { path, entry } => {
             let store = LayoutStore::open_existing(path).await?;
-            let mut opened = from_layout(store, name.as_deref()).await?;
+            let mut opened = from_layout(store, entry.as_deref()).await?;
             opened.name = format!("oci:{}:{}", path.display(), opened.name);
             Ok(opened)
         }
         Target::Store(name) => {
             let store = LayoutStore::open_existing(&global.store).await?;
-            from_layout(store, Some(name)).await
+            let mut opened = from_layout(store, Some(name)).await?;
+            opened.name = format!("store:{}", opened.name);
+            Ok(opened)
         }
     }
 }
 
-async fn from_layout(store: LayoutStore, name: Option<&str>) -> Result<Opened, Diagnostic> {
-    let found = match name {
-        Some(name) => find_root(&store, name).await?,
-        None => only_root(&store).await?,
-    };
+async fn from_layout(store: LayoutStore, wanted: Option<&str>) -> Result<Opened, Diagnostic> {
+    let found = entry(&store, wanted).await?;
     let shown = found.name.unwrap_or_else(|| found.descriptor.digest.to_string());
     let source = StoreSource(store);
     let root = manifest(&source, &found.descriptor).await?;
     Ok(Opened { name: shown, source: Box::new(source), root })
 }
 
-/// Finds an entry by name, full reference, digest, or the beginning of a digest that fits only one.
+/// Finds the entry that is named, else the only one.
 ///
 /// # Errors
 /// There is none, or several images fit.
-pub async fn find_root(store: &LayoutStore, wanted: &str) -> Result<Root, Diagnostic> {
+pub async fn entry(store: &LayoutStore, wanted: Option<&str>) -> Result<Root, Diagnostic> {
+    match wanted {
+        Some(wanted) => find_root(store, wanted).await.map(Found::into_root),
+        None => only_root(store).await,
+    }
+}
+
+/// An entry, and what it was asked for by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// Its name.
+    Name(Root),
+    /// Its digest, or the beginning of it.
+    Digest(Root),
+}
+
+impl Found {
+    /// Returns the entry.
+    pub fn into_root(self) -> Root {
+        match self {
+            Self::Name(root) | Self::Digest(root) => root,
+        }
+    }
+}
+
+/// Finds an entry by `NAME`, full reference, `NAME@DIGEST`, `@DIGEST` or `DIGEST`; of a digest the beginning is enough
+/// where it fits only one.
+///
+/// # Errors
+/// There is none, or several images fit.
+pub async fn find_root(store: &LayoutStore, wanted: &str) -> Result<Found, Diagnostic> {
     let mut roots = store.roots().await?;
     // Of several entries with one name, the last one written counts.
     roots.reverse();
-    let full = wanted.parse::<Reference>().ok().map(|reference| reference.or_latest().to_string());
-    let by_name =
-        |root: &&Root| root.name.as_deref().is_some_and(|name| name == wanted || Some(name) == full.as_deref());
-    if let Some(root) = roots.iter().find(by_name) {
-        return Ok(root.clone());
+    // Compared, not parsed: `app:1` has the form of a digest too.
+    if let Some(root) = named(&roots, wanted).next() {
+        return Ok(Found::Name(root.clone()));
     }
-    let fits = |digest: &Digest| {
-        wanted.len() >= 4 && (digest.to_string().starts_with(wanted) || digest.encoded().starts_with(wanted))
-    };
-    let mut matching: Vec<&Root> = roots.iter().filter(|root| fits(&root.descriptor.digest)).collect();
+    let (name, digest) = wanted.rsplit_once('@').unwrap_or(("", wanted));
+    if !name.is_empty() {
+        let found = named(&roots, name).find(|root| begins(&root.descriptor.digest, digest));
+        return found.cloned().map(Found::Name).ok_or_else(|| match named(&roots, name).next() {
+            Some(other) => not_in(store, wanted, &[]).hint(format!("{name} is {} there", other.descriptor.digest)),
+            None => not_in(store, wanted, &roots),
+        });
+    }
+    let mut matching: Vec<&Root> = roots.iter().filter(|root| begins(&root.descriptor.digest, digest)).collect();
+    matching.sort_by(|a, b| a.descriptor.digest.cmp(&b.descriptor.digest));
     matching.dedup_by(|a, b| a.descriptor.digest == b.descriptor.digest);
     match matching.as_slice() {
-        [only] => Ok((*only).clone()),
+        [only] => Ok(Found::Digest((*only).clone())),
         [] => Err(not_in(store, wanted, &roots)),
         _ => Err(Diagnostic::message(ExitCode::Usage, format!("{wanted:?} is the beginning of several digests"))),
     }
+}
+
+/// Entries with this name, full or as image-spec has it.
+fn named<'a>(roots: &'a [Root], name: &'a str) -> impl Iterator<Item = &'a Root> {
+    let full = name.parse::<Reference>().ok().map(|reference| reference.or_latest().to_string());
+    let fits = move |have: &String| have == name || Some(have) == full.as_ref();
+    roots.iter().filter(move |root| {
+        root.name.as_ref().is_some_and(&fits) || root.descriptor.annotations.get(IMAGE_NAME).is_some_and(&fits)
+    })
+}
+
+/// Four characters at least, with the algorithm or without.
+fn begins(digest: &Digest, wanted: &str) -> bool {
+    wanted.len() >= 4 && (digest.to_string().starts_with(wanted) || digest.encoded().starts_with(wanted))
 }
 
 fn not_in(store: &LayoutStore, wanted: &str, roots: &[Root]) -> Diagnostic {

@@ -1,26 +1,35 @@
 //! `polyarch store`: what is in the local content store.
 
+use std::path::Path;
+
 use polyarch_registry::store::LayoutStore;
-use polyarch_registry::store::layout::{RootKey, RootSummary};
+use polyarch_registry::store::layout::{Root, RootKey, RootSummary};
 use serde_json::{Value, json};
 
+use super::source::{self, Found};
 use super::{Context, table};
 use crate::args::store::{LsArgs, RmArgs, StoreCommand};
 use crate::args::values::ReportFormat;
 use crate::diagnostics::Diagnostic;
 use crate::exit_code::ExitCode;
-use crate::settings::{GlobalSettings, near};
+use crate::settings::target::{self, Target};
+use crate::settings::{GlobalSettings, Surroundings, near};
 use crate::text::bytes;
 
 /// Runs a store command.
 ///
 /// # Errors
 /// The store cannot be used, or has no such name.
-pub async fn run(command: &StoreCommand, global: &GlobalSettings, context: &Context) -> Result<ExitCode, Diagnostic> {
+pub async fn run(
+    command: &StoreCommand,
+    global: &GlobalSettings,
+    context: &Context,
+    around: &Surroundings,
+) -> Result<ExitCode, Diagnostic> {
     let store = LayoutStore::open(&global.store).await?;
     match command {
         StoreCommand::Ls(args) => list(args, &store, context).await?,
-        StoreCommand::Rm(args) => remove(args, &store, context).await?,
+        StoreCommand::Rm(args) => remove(args, &store, (context, &around.cwd)).await?,
         StoreCommand::Gc => collect(&store, context).await?,
     }
     Ok(ExitCode::Done)
@@ -69,13 +78,19 @@ fn document(row: &RootSummary) -> Value {
     })
 }
 
-async fn remove(args: &RmArgs, store: &LayoutStore, context: &Context) -> Result<(), Diagnostic> {
-    for name in &args.names {
-        let found = super::source::find_root(store, name).await?;
-        // Compared, not parsed: `app:1` has the form of a digest too.
-        let key = match &found.name {
-            Some(known) if found.descriptor.digest.to_string() != *name => RootKey::Name(known),
-            _ => RootKey::Digest(&found.descriptor.digest),
+async fn remove(args: &RmArgs, store: &LayoutStore, (context, cwd): (&Context, &Path)) -> Result<(), Diagnostic> {
+    for text in &args.names {
+        let name = match target::parse_local(text, cwd)? {
+            Target::Store(name) => name,
+            Target::Layout { .. } | Target::Registry(_) => {
+                let text = format!("{text:?} is not in the store");
+                return Err(Diagnostic::message(ExitCode::Usage, text).hint("`polyarch store ls` lists what is there"));
+            }
+        };
+        let found = source::find_root(store, &name).await?;
+        let key = match &found {
+            Found::Name(Root { name: Some(name), .. }) => RootKey::Name(name),
+            Found::Name(root) | Found::Digest(root) => RootKey::Digest(&root.descriptor.digest),
         };
         for root in store.remove_roots(key).await? {
             let name = root.name.as_deref().unwrap_or("-");

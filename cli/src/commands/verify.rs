@@ -38,7 +38,8 @@ pub async fn run(
     Ok(code(&report))
 }
 
-fn code(report: &Report) -> ExitCode {
+/// Returns how a command ends that made this report.
+pub fn code(report: &Report) -> ExitCode {
     match (report.is_good(), report.is_inconclusive()) {
         (true, _) => ExitCode::Done,
         (false, true) => ExitCode::CouldNotCheck,

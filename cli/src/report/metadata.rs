@@ -20,7 +20,8 @@ pub fn document(report: &BuildReport) -> Value {
     }
     let moved: Vec<&str> =
         report.tags.iter().filter(|tag| tag.result.is_ok()).map(|tag| tag.reference.as_str()).collect();
-    let name = if moved.is_empty() { report.stored_as.clone().unwrap_or_default() } else { moved.join(",") };
+    // A tag that did not move is no name of the image, though the store may call it so.
+    let name = if report.tags.is_empty() { report.stored_as.clone().unwrap_or_default() } else { moved.join(",") };
     if !name.is_empty() {
         document.insert("image.name".into(), json!(name));
     }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use polyarch_registry::oci::media_type;
+
 use super::result::{BuildReport, PlatformRow, RowResult, Verified};
 use crate::style::Style;
 use crate::text::{bytes, cell, duration, escape, fit, right, wrap};
@@ -14,7 +16,9 @@ pub fn render(report: &BuildReport, style: Style) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
     if let Some(root) = &report.root {
-        let _ = writeln!(out, "{} {}", style.bold("index"), root.digest);
+        // A single manifest is called by what it is.
+        let kind = if media_type::is_index(&root.media_type) { "index" } else { "image" };
+        let _ = writeln!(out, "{} {}", style.bold(kind), root.digest);
     }
     if !report.platforms.is_empty() {
         if report.root.is_some() {
@@ -110,15 +114,11 @@ fn tags(report: &BuildReport, style: Style) -> String {
         };
     }
     if let (true, true, Some(root)) = (report.tags.is_empty(), report.outputs.is_empty(), &report.root) {
-        let digest = format!("{}:{}", root.digest.algorithm().as_str(), root.digest.short());
-        let _ = match &report.stored_as {
-            // A name with a registry or a namespace says where it goes.
-            Some(name) if name.contains('/') => {
-                writeln!(out, "in the store; to publish it: polyarch push {}", escape(name))
-            }
-            Some(name) => writeln!(out, "in the store; to publish it: polyarch push {} -t REF", escape(name)),
-            None => writeln!(out, "in the store; to publish it: polyarch push {digest} -t REF"),
-        };
+        let digest = || format!("{}:{}", root.digest.algorithm().as_str(), root.digest.short());
+        let name = report.stored_as.clone().unwrap_or_else(digest);
+        // A name with a registry or a namespace says where it goes.
+        let tag = if name.contains('/') { "" } else { " -t REF" };
+        let _ = writeln!(out, "in the store; to publish it: polyarch push store:{}{tag}", escape(&name));
     }
     if out.is_empty() { out } else { format!("\n{out}") }
 }

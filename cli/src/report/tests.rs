@@ -234,6 +234,26 @@ fn metadata_has_both_sets_of_keys() {
     insta::assert_snapshot!("metadata", serde_json::to_string_pretty(&metadata::document(&result)).unwrap());
 }
 
+#[test]
+fn an_image_is_named_by_what_was_asked_and_done() {
+    let name = |report: &BuildReport| metadata::document(report).get("image.name").cloned();
+    let stored = BuildReport { stored_as: Some("localhost:5000/hello:1".into()), ..report(Vec::new()) };
+    assert_eq!(name(&stored).unwrap(), "localhost:5000/hello:1");
+    let tag = |result| TagOutcome { reference: "localhost:5000/hello:1".into(), result };
+    let pushed = BuildReport { tags: vec![tag(Ok(digest('f')))], ..stored.clone() };
+    assert_eq!(name(&pushed).unwrap(), "localhost:5000/hello:1");
+    let failed = BuildReport { tags: vec![tag(Err("403".into()))], ..stored };
+    assert_eq!(name(&failed), None, "the tag did not move");
+}
+
+#[test]
+fn a_single_manifest_is_not_called_an_index() {
+    let mut single = report(vec![built("linux/amd64", 'a')]);
+    assert!(summary::render(&single, Style::plain()).starts_with("index sha256:fff"));
+    single.root = Some(Descriptor::new(media_type::OCI_MANIFEST, digest('f'), 688));
+    assert!(summary::render(&single, Style::plain()).starts_with("image sha256:fff"));
+}
+
 #[tokio::test]
 async fn a_display_that_fails_does_not_stop_the_run() {
     struct Broken;

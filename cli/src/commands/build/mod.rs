@@ -19,7 +19,7 @@ mod tails;
 
 use polyarch_builder::event_sink::EventSink;
 
-use super::{Context, telling, until_cancelled};
+use super::{Context, publish, telling, until_cancelled};
 use crate::args::BuildArgs;
 use crate::diagnostics::Diagnostic;
 use crate::exit_code::ExitCode;
@@ -121,15 +121,11 @@ fn set_readable(file: &std::fs::File) -> std::io::Result<()> {
 /// stdout is the result: none without a root, and none beside an output that goes there.
 fn tell(settings: &BuildSettings, context: &Context, report: &BuildReport) -> Result<(), Diagnostic> {
     let console = &context.console;
-    let Some(root) = report.root.as_ref().filter(|_| !settings.outputs.iter().any(Output::is_stdout)) else {
-        if settings.progress != Mode::Quiet && settings.progress != Mode::Json && !report.platforms.is_empty() {
-            console.say(&summary::render(report, console.err));
-        }
-        return Ok(());
-    };
-    match settings.progress {
-        Mode::Quiet => console.result(format!("{}\n", root.digest)),
-        Mode::Json => console.result(format!("{}\n", metadata::document(report))),
-        Mode::Tty | Mode::Plain => console.result(summary::render(report, console.out)),
+    if report.root.is_some() && !settings.outputs.iter().any(Output::is_stdout) {
+        return publish::tell(console, settings.progress, report);
     }
+    if settings.progress != Mode::Quiet && settings.progress != Mode::Json && !report.platforms.is_empty() {
+        console.say(&summary::render(report, console.err));
+    }
+    Ok(())
 }

@@ -171,7 +171,7 @@ async fn push(means: &Means<'_>, Product { root, early, .. }: &Product<'_>, done
         .report
         .stored_as
         .as_ref()
-        .map(|name| format!("the result is in the store; to publish it: polyarch push {name}"));
+        .map(|name| format!("the result is in the store; to publish it: polyarch push store:{name}"));
     done.errors.extend(errors.into_iter().map(|error| match &again {
         Some(hint) => error.hint(hint.clone()),
         None => error,
