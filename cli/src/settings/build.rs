@@ -16,7 +16,7 @@ use super::output::{self, Output, Outputs, Shorthands};
 use super::transfer::{self, Wanted, Way};
 use super::{
     Env, SettingsError, Spool, Surroundings, ValueError, cache, docker_format, env_vars, host, host_env, image,
-    network, pair, platform, progress, registries, secret, size, ssh, tag, ulimit,
+    network, pair, platform, progress, registries, report_file, secret, size, ssh, tag, ulimit,
 };
 use crate::args::build::{BuildArgs, BuilderArgs, CacheArgs, SandboxArgs, SourceArgs};
 use crate::report::Mode;
@@ -84,6 +84,8 @@ pub fn resolve(args: &BuildArgs, around: &mut Surroundings) -> Result<BuildSetti
     let wanted =
         Wanted { transfer: args.builder.transfer, outputs: &outputs.list, tags: &tags, registries: &registries };
     let transfer = transfer::resolve(wanted)?;
+    let metadata_file = report_file::resolve(args.report.metadata_file.as_deref(), "--metadata-file", around)?;
+    let iidfile = report_file::resolve(args.report.iidfile.as_deref(), "--iidfile", around)?;
     // Standard input is read last: a slip elsewhere should not cost an upload.
     let request = request(args, &outputs.image, &annotations, around)?;
     Ok(BuildSettings {
@@ -99,8 +101,8 @@ pub fn resolve(args: &BuildArgs, around: &mut Surroundings) -> Result<BuildSetti
         registries,
         host_env: host_env(&around.env),
         progress,
-        metadata_file: args.report.metadata_file.as_ref().map(|path| around.resolve(path)),
-        iidfile: args.report.iidfile.as_ref().map(|path| around.resolve(path)),
+        metadata_file,
+        iidfile,
         spool: around.spool.clone(),
     })
 }

@@ -3,8 +3,8 @@
 //! Owns: buildx's value grammars, defaults, reading what the command line names (standard input,
 //! the context's kind, the Dockerfile's place). Never: clap types beyond this boundary, the network,
 //! or the process environment, which is read once into [`Env`].
-//! The parsing modules are pure; only [`context`], [`dockerfile`], [`stdin`], [`secret`], [`ssh`]
-//! and [`output`] look at the file system.
+//! The parsing modules are pure; only [`context`], [`dockerfile`], [`stdin`], [`secret`], [`ssh`], [`target`],
+//! [`report_file`] and [`output`] look at the file system.
 
 pub mod annotation;
 pub mod attest;
@@ -30,6 +30,7 @@ pub mod pair;
 pub mod platform;
 pub mod progress;
 pub mod registries;
+pub mod report_file;
 pub mod secret;
 pub mod size;
 pub mod spool;

@@ -57,7 +57,7 @@ pub struct Shorthands {
 /// Reads all outputs.
 ///
 /// # Errors
-/// An output that cannot be read, two that write to standard output, or a tar to a terminal's place.
+/// An output that cannot be read, two that write to standard output, or that is a terminal.
 pub fn resolve(values: &[String], short: Shorthands, around: &Surroundings) -> Result<Outputs, SettingsError> {
     let mut outputs = Outputs::default();
     for value in values {
@@ -75,7 +75,12 @@ pub fn resolve(values: &[String], short: Shorthands, around: &Surroundings) -> R
         outputs.add(Some(Output::Load));
     }
     match outputs.list.iter().filter(|output| output.is_stdout()).count() {
-        0 | 1 => Ok(outputs),
+        0 => Ok(outputs),
+        1 if around.terminals.stdout => Err(SettingsError::Conflict {
+            what: "a tar would go to standard output, which is a terminal".to_owned(),
+            hint: Some("redirect it, `> FILE` or `| tar -t`, or name a file: --output type=tar,dest=FILE"),
+        }),
+        1 => Ok(outputs),
         _ => Err(SettingsError::conflict("only one output can go to standard output")),
     }
 }

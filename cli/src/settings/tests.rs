@@ -113,6 +113,37 @@ fn auto_progress_redraws_on_a_terminal_outside_ci() {
 }
 
 #[test]
+fn a_terminal_gets_no_tar() {
+    let mut bench = Bench::new();
+    let lines = ["app -o -", "app -o type=oci,dest=-", "app -o type=docker,dest=-", "app -o type=tar,dest=-"];
+    for line in lines {
+        assert!(bench.build(line).is_ok(), "{line}");
+    }
+    bench.terminals.stdout = true;
+    for line in lines {
+        let shown = bench.error(line);
+        assert!(shown.starts_with("error: a tar would go to standard output, which is a terminal\nhint: "), "{shown}");
+    }
+    assert!(bench.build("app -o out").is_ok());
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_found_before_the_build() {
+    let bench = Bench::new();
+    for option in ["--metadata-file", "--iidfile"] {
+        let want = format!("error: `{option} no/x` cannot be used\n  caused by: there is no directory /work/no\n");
+        assert_eq!(bench.error(&format!("app {option} no/x")), want);
+    }
+}
+
+#[test]
+fn a_variable_is_shown_as_one_writes_it() {
+    let mut bench = Bench::new();
+    bench.env = Env::of([("POLYARCH_PROGRESS", "bogus")]);
+    assert!(bench.error("app").starts_with("error: `POLYARCH_PROGRESS=bogus` cannot be used\n"));
+}
+
+#[test]
 fn standard_input_is_a_dockerfile_or_a_tar() {
     let mut bench = Bench::new();
     bench.stdin = b"FROM scratch\n".to_vec();

@@ -5,6 +5,7 @@
 mod auth;
 mod call;
 mod daemon_push;
+mod destination;
 mod early;
 mod errors;
 mod execute;
@@ -19,12 +20,14 @@ mod tails;
 
 use polyarch_builder::event_sink::EventSink;
 
+use self::destination::Destination;
 use super::{Context, publish, telling, until_cancelled};
 use crate::args::BuildArgs;
 use crate::diagnostics::Diagnostic;
 use crate::exit_code::ExitCode;
 use crate::report::{BuildReport, Mode, display, failure, metadata, show, summary};
 use crate::settings::call::Call;
+use crate::settings::export::Dest;
 use crate::settings::output::Output;
 use crate::settings::{BuildSettings, GlobalSettings, Surroundings, build};
 
@@ -90,32 +93,13 @@ fn finish(settings: &BuildSettings, context: &Context, done: Done) -> Result<Exi
 
 fn write_files(settings: &BuildSettings, report: &BuildReport) -> Result<(), Diagnostic> {
     if let Some(path) = &settings.metadata_file {
-        write(path, &format!("{:#}\n", metadata::document(report)))?;
+        Destination::write(&Dest::File(path.clone()), &format!("{:#}\n", metadata::document(report)))?;
     }
     // As buildx: the digest alone, without a line end, and only of a result.
     if let (Some(path), Some(root)) = (&settings.iidfile, &report.root) {
-        write(path, &root.digest.to_string())?;
+        Destination::write(&Dest::File(path.clone()), &root.digest.to_string())?;
     }
     Ok(())
-}
-
-/// Writes a file that is either the old one or complete.
-fn write(path: &std::path::Path, text: &str) -> Result<(), Diagnostic> {
-    let failed = |error: std::io::Error| {
-        Diagnostic::message(ExitCode::Publish, format!("cannot write {}: {error}", path.display()))
-    };
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(dir).map_err(failed)?;
-    std::io::Write::write_all(&mut file, text.as_bytes()).map_err(failed)?;
-    set_readable(file.as_file()).map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
-}
-
-/// Temporary files are private; a result is not.
-fn set_readable(file: &std::fs::File) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    file.set_permissions(std::fs::Permissions::from_mode(0o644))
 }
 
 /// stdout is the result: none without a root, and none beside an output that goes there.

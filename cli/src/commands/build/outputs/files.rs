@@ -6,9 +6,9 @@ use futures::future::join_all;
 use polyarch_builder::node::probe::Node;
 use polyarch_builder::run::files::{FilesError, FilesSource, TarJoiner};
 
-use super::destination::{self, Destination};
 use super::{Made, Origin};
 use crate::commands::build::auth;
+use crate::commands::build::destination::{self, Destination};
 use crate::commands::build::execute::Means;
 use crate::commands::build::planning::Place;
 use crate::diagnostics::Diagnostic;

@@ -8,8 +8,8 @@ use polyarch_registry::store::layout::REF_NAME;
 use polyarch_registry::store::{BlobStore, LayoutStore};
 use polyarch_registry::transfer::{Archive, Graph, copy, graph, layout_entries};
 
-use super::destination::{self, Destination};
 use super::{Made, Product};
+use crate::commands::build::destination::{self, Destination};
 use crate::commands::build::execute::Means;
 use crate::diagnostics::Diagnostic;
 use crate::exit_code::ExitCode;

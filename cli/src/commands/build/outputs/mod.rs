@@ -3,7 +3,6 @@
 //! Owns: the order of outputs, and that one's failure leaves the others alone. Never: knows how an image is written;
 //! the libraries do.
 
-mod destination;
 mod files;
 mod image;
 mod load;
@@ -20,7 +19,7 @@ use super::early::Early;
 use super::execute::Means;
 use super::planning::Place;
 use super::solve::Solved;
-use super::{Done, keep};
+use super::{Done, destination, keep};
 use crate::commands::publish;
 use crate::diagnostics::Diagnostic;
 use crate::report::result::OutputOutcome;

@@ -4,7 +4,7 @@
 //! pipe or device by a file.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -42,6 +42,15 @@ impl Destination {
     }
 
     fn at(path: &Path) -> io::Result<Self> {
+        // What stands for a stream of this process is that stream, whatever file it is connected to.
+        let own = match path.to_str() {
+            Some("/dev/stdout" | "/dev/fd/1" | "/proc/self/fd/1") => Some(io::stdout().as_fd().try_clone_to_owned()),
+            Some("/dev/stderr" | "/dev/fd/2" | "/proc/self/fd/2") => Some(io::stderr().as_fd().try_clone_to_owned()),
+            _ => None,
+        };
+        if let Some(fd) = own {
+            return Ok(Self::Stream(fd?.into()));
+        }
         // A link stays one: what it points at is written.
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         if path.metadata().is_ok_and(|meta| !meta.is_file()) {
@@ -50,6 +59,14 @@ impl Destination {
         let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
         std::fs::create_dir_all(dir)?;
         Ok(Self::Path { temporary: NamedTempFile::new_in(dir)?, path })
+    }
+
+    /// Writes a whole text.
+    pub(super) fn write(dest: &Dest, text: &str) -> Result<(), Diagnostic> {
+        let destination = Self::open(dest)?;
+        let mut file = destination.writer()?;
+        file.write_all(text.as_bytes()).map_err(|error| failed(dest, &error))?;
+        destination.commit()
     }
 
     /// Returns a handle to write through.
@@ -73,4 +90,42 @@ impl Destination {
 /// Why a destination has not what it should have.
 pub(super) fn failed(dest: &Dest, error: &(dyn std::error::Error + 'static)) -> Diagnostic {
     Diagnostic::new(ExitCode::Publish, error).context(format!("cannot write {}", name(dest)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_and_a_link_to_it_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, link) = (dir.path().join("file"), dir.path().join("link"));
+        std::fs::write(&file, "old").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        Destination::write(&Dest::File(link.clone()), "new").unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "new");
+        assert!(link.is_symlink());
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o644);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_pipe_is_written_to_and_stays_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let reading = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || {
+                let mut text = String::new();
+                File::open(pipe).unwrap().read_to_string(&mut text).unwrap();
+                text
+            }
+        });
+        Destination::write(&Dest::File(pipe.clone()), "x").unwrap();
+        assert_eq!(reading.join().unwrap(), "x");
+        assert!(!pipe.metadata().unwrap().is_file());
+    }
 }
