@@ -60,9 +60,19 @@ pub(super) fn global(file: &Dockerfile, input: &GlobalInput<'_>) -> (Env, Vec<Pr
     (env, problems)
 }
 
+/// Whether BuildKit takes a build argument of this name without an ARG (`dockerfile2llb`, `dockerui/config.go`).
+pub(super) fn is_taken(name: &str) -> bool {
+    let platform = Platform::new("linux", "unknown", None);
+    let is_automatic = automatic(&platform, &platform, "").contains_key(name);
+    is_automatic || is_proxy(name) || name == "SOURCE_DATE_EPOCH" || name.starts_with("BUILDKIT_")
+}
+
+fn is_proxy(name: &str) -> bool {
+    PROXIES.iter().any(|proxy| proxy.eq_ignore_ascii_case(name))
+}
+
 /// Returns the proxy settings among the build arguments.
 pub(super) fn proxies(build_args: &BTreeMap<String, String>) -> Env {
-    let is_proxy = |name: &str| PROXIES.iter().any(|proxy| proxy.eq_ignore_ascii_case(name));
     build_args.iter().filter(|(name, _)| is_proxy(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 

@@ -17,6 +17,7 @@ mod resolve;
 mod signature;
 #[cfg(test)]
 mod tests;
+mod unused;
 
 pub use facts::{NodeFacts, PlanInput};
 pub use frontend::is_docker_frontend;
@@ -24,3 +25,4 @@ pub use matching::{runs_on, same_platform};
 pub use mode::Mode;
 pub use planner::{Base, Plan, PlatformPlan, StagePlan, plan};
 pub use problem::{CannotRun, Problem, ProblemKind};
+pub use unused::{UnusedArg, unused_build_args};

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use polyarch_registry::oci::Platform;
-use polyarch_registry::verify::chain;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -157,7 +156,7 @@ fn tell(outcome: &PlatformOutcome, events: &EventSink) {
         },
         Ok(Built::InCache(steps)) => Outcome::Ready { cached: steps.cached(), executed: steps.executed() },
         Err(PlatformError::Cancelled) => Outcome::Cancelled,
-        Err(error) => Outcome::Failed { reason: chain(error) },
+        Err(error) => Outcome::Failed { reason: error.reason() },
     };
     let events = events.for_platform(&outcome.platform);
     events.send(EventKind::PlatformFinished { outcome: told, elapsed: outcome.elapsed });

@@ -7,6 +7,7 @@ use std::time::Duration;
 use polyarch_registry::oci::{Descriptor, Platform, RawManifest};
 use polyarch_registry::store::StoreError;
 use polyarch_registry::transfer::PullError;
+use polyarch_registry::verify::chain;
 
 use crate::buildkit::{ConnectError, SolveError, Steps};
 use crate::classic::ClassicError;
@@ -175,11 +176,42 @@ impl PlatformError {
         }
     }
 
+    /// Returns the failure in one sentence, unescaped: the daemon's own words where it told something, else all causes.
+    /// Events, errors and reports have these words.
+    pub fn reason(&self) -> String {
+        match self.solve().map(|solve| (solve, solve.failure())) {
+            Some((_, Some(told))) => told.message.clone(),
+            Some((solve, None)) => chain(solve),
+            None => chain(self),
+        }
+    }
+
     /// Returns the solve's error, if the daemon's build is what failed.
     pub fn solve(&self) -> Option<&SolveError> {
         match self {
             Self::Solve { source, .. } => Some(source),
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::buildkit::error::Failure;
+
+    #[test]
+    fn a_failure_is_told_in_the_daemon_s_words_or_with_all_causes() {
+        let solve =
+            |source| PlatformError::Solve { platform: "linux/arm64".parse().unwrap(), source: Box::new(source) };
+        let failure = || Box::new(Failure { message: "process \"x\" did not complete".into(), ..Failure::default() });
+        let failed = SolveError::StepFailed { code: 1, failure: failure() };
+        assert_eq!(solve(failed).reason(), "process \"x\" did not complete");
+        assert_eq!(solve(SolveError::Step(failure())).reason(), "process \"x\" did not complete");
+        let lost = SolveError::ConnectionLost { message: "reset".into() };
+        assert_eq!(solve(lost).reason(), "lost the connection to the daemon: reset");
+        let source = Box::new(ConnectError::TimedOut(Duration::from_secs(5)));
+        let connect = PlatformError::Connect { node: "n".into(), source };
+        assert_eq!(connect.reason(), "reach BuildKit on n: no answer within 5 s");
     }
 }

@@ -102,11 +102,6 @@ impl Diagnostic {
     }
 }
 
-/// Returns an error and its causes on one line, unescaped.
-pub fn one_line(error: &(dyn Error + 'static)) -> String {
-    Diagnostic::new(ExitCode::Bug, error).chain.join(": ").replace('\n', " ")
-}
-
 /// Continues a text of several lines under its first one.
 fn indent(text: &str) -> String {
     text.replace('\n', "\n    ")

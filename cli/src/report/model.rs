@@ -192,6 +192,13 @@ impl Model {
     }
 }
 
+/// Returns a warning with its line of the Dockerfile, which BuildKit's own lints name in the message too. Escaped.
+pub fn warning(message: &str, line: Option<u32>) -> String {
+    let place = line.map(|line| format!(" (line {line})")).unwrap_or_default();
+    let place = if message.trim_end().ends_with(place.trim()) { "" } else { place.as_str() };
+    format!("{}{place}", escape(message))
+}
+
 /// Returns a line of the plan: where a platform is built, and how. Escaped.
 pub fn place(node: &str, version: &str, how: &str) -> String {
     let how = if how.is_empty() { String::new() } else { format!(": {}", escape(how)) };

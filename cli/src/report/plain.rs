@@ -216,8 +216,7 @@ impl Plain {
         }
         let line = match &event.kind {
             EventKind::Warning { message, line, .. } => {
-                let place = line.map(|line| format!(" (line {line})")).unwrap_or_default();
-                let text = format!("{} {}{place}", self.look.style.warning("warning:"), escape(message));
+                let text = format!("{} {}", self.look.style.warning("warning:"), super::model::warning(message, *line));
                 // Every platform's frontend finds the same fault.
                 self.warned.insert(text.clone()).then_some(text)
             }
@@ -246,7 +245,9 @@ fn general(kind: &EventKind, look: Look) -> Option<String> {
                 Outcome::Ready { cached, executed } => {
                     format!("{} {cached} steps cached, {executed} executed, {time}", style.good("BUILT"))
                 }
-                Outcome::Failed { reason } => format!("{} after {time}: {}", style.error("FAILED"), escape(reason)),
+                Outcome::Failed { reason } => {
+                    format!("{} after {time}: {}", style.error("FAILED"), escape(reason).replace('\n', " "))
+                }
                 Outcome::Cancelled => format!("{} after {time}", style.warning("CANCELLED")),
             }
         }

@@ -214,6 +214,18 @@ fn summaries_fit_and_say_what_is_next() {
 }
 
 #[test]
+fn a_warning_names_its_line_once() {
+    for (message, line, want) in [
+        ("'as' and 'FROM' keywords' casing do not match (line 1)", Some(1), ""),
+        ("'as' and 'FROM' keywords' casing do not match (line 1)", Some(11), " (line 11)"),
+        ("casing", Some(1), " (line 1)"),
+        ("casing", None, ""),
+    ] {
+        assert_eq!(super::model::warning(message, line), format!("{message}{want}"));
+    }
+}
+
+#[test]
 fn equal_failures_are_told_once() {
     let report = report(vec![failed("linux/amd64"), failed("linux/arm64")]);
     insta::assert_snapshot!("failure", failure::render(&report, LOOK));

@@ -84,8 +84,7 @@ impl Tty {
                 style.dim(format!("{} {}", escape(&platform), place(node, version, how)))
             }
             EventKind::Warning { message, line, .. } => {
-                let place = line.map(|line| format!(" (line {line})")).unwrap_or_default();
-                format!("{} {}{place}", style.warning("warning:"), escape(message))
+                format!("{} {}", style.warning("warning:"), super::model::warning(message, *line))
             }
             EventKind::Notice { message } => format!("{} {}", style.bold("note:"), escape(message)),
             EventKind::Retry { what, reason, wait } => {

@@ -66,7 +66,7 @@ impl From<ReferenceError> for ValueError {
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// An option's value cannot be used.
-    #[error("`{option} {}` cannot be used", .source.value)]
+    #[error("`{option}{}{}` cannot be used", separator(option), .source.value)]
     Value {
         /// Option as written, such as `--tag`.
         option: &'static str,
@@ -119,6 +119,11 @@ pub enum SettingsError {
         #[source]
         source: std::io::Error,
     },
+}
+
+/// As one writes it: `--tag VALUE`, and `VARIABLE=VALUE` in an environment.
+fn separator(option: &str) -> char {
+    if option.contains('_') { '=' } else { ' ' }
 }
 
 impl SettingsError {

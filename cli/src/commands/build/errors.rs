@@ -81,8 +81,16 @@ pub(super) fn of_plan(problem: &Problem, name: &str) -> Diagnostic {
         }
         ProblemKind::CannotRun(cannot) => {
             let offers: Vec<String> = cannot.offers.iter().map(ToString::to_string).collect();
+            let diagnostic = diagnostic.hint(format!("the node offers {}", offers.join(", ")));
+            if cannot.needs.os != "linux" {
+                // QEMU's user mode runs Linux programs only.
+                return diagnostic.hint(format!(
+                    "no emulator runs {} programs on Linux: run the stage's commands on the build platform, \
+                     FROM --platform=$BUILDPLATFORM, and cross-compile",
+                    cannot.needs.os
+                ));
+            }
             diagnostic
-                .hint(format!("the node offers {}", offers.join(", ")))
                 .hint(format!(
                     "register the emulator on the node: apt-get install qemu-user-static binfmt-support, \
                      or docker run --privileged --rm tonistiigi/binfmt --install {}",

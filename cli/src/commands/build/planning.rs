@@ -9,7 +9,9 @@ use polyarch_builder::dockerfile::{self, Dockerfile};
 use polyarch_builder::event::EventKind;
 use polyarch_builder::node::facts::ImageStore;
 use polyarch_builder::node::probe::Node;
-use polyarch_builder::plan::{Mode, NodeFacts, Plan, PlanInput, PlatformPlan, is_docker_frontend, plan as make_plan};
+use polyarch_builder::plan::{
+    Mode, NodeFacts, Plan, PlanInput, PlatformPlan, is_docker_frontend, plan as make_plan, unused_build_args,
+};
 use polyarch_builder::request::DockerfileSource;
 use polyarch_registry::oci::Platform;
 
@@ -53,6 +55,7 @@ pub(super) fn plan(means: &Means<'_>, nodes: &[Node], platforms: &[Platform]) ->
             if let Some(problem) = plan.problems.first() {
                 return Err(errors::of_plan(problem, &name));
             }
+            warn_of_unused(means, &file);
             by_plan(&plan, nodes)
         }
         None => by_facts(nodes, platforms),
@@ -65,6 +68,19 @@ pub(super) fn plan(means: &Means<'_>, nodes: &[Node], platforms: &[Platform]) ->
         events.send(EventKind::NodeChosen { node: node.name.clone(), builder, version, how });
     }
     Ok(places)
+}
+
+/// A build argument that nothing takes is a slip, or a leftover; the build goes on, as it does with buildx.
+fn warn_of_unused(means: &Means<'_>, file: &Dockerfile) {
+    let given = means.settings.request.build_args.keys().map(String::as_str);
+    for unused in unused_build_args(file, given) {
+        let meant = match unused.near.first() {
+            Some(near) => format!("; did you mean {near}?"),
+            None => String::new(),
+        };
+        let message = format!("--build-arg {}: no ARG in the Dockerfile takes it{meant}", unused.name);
+        means.events.send(EventKind::Warning { message, detail: Vec::new(), url: None, line: None });
+    }
 }
 
 /// How the image leaves the node.

@@ -7,7 +7,7 @@ use polyarch_builder::buildkit::error::SourceExcerpt;
 use polyarch_builder::run::{Built, PlatformError, PlatformOutcome};
 
 use super::tails::Tails;
-use crate::diagnostics::{one_line, store_advice};
+use crate::diagnostics::store_advice;
 use crate::exit_code::ExitCode;
 use crate::report::BuildReport;
 use crate::report::result::{BuiltImage, Failure, PlatformRow, RowResult, SourceSnippet, Verified};
@@ -57,11 +57,11 @@ fn failure(error: &PlatformError) -> Failure {
     };
     let hint = error.store().and_then(store_advice).map(str::to_owned);
     let Some(solve) = error.solve() else {
-        return Failure { message: one_line(error), hint, code, ..Failure::default() };
+        return Failure { message: error.reason(), hint, code, ..Failure::default() };
     };
     let told = solve.failure();
     Failure {
-        message: told.map_or_else(|| one_line(solve), |told| told.message.clone()),
+        message: error.reason(),
         // The vertex's name and log are added when all events have been seen.
         vertex: told.and_then(|told| told.vertex.as_ref()).map(|vertex| vertex.0.clone()),
         exit_code: match solve {
