@@ -213,6 +213,9 @@ fn a_layout_keeps_its_other_images() {
     check(&bench.build(&first), 0);
     check(&bench.build(&["--platform", "linux/arm64", "-t", &two, "-o", "oci:layout"]), 0);
     check(&bench.build(&["--platform", "linux/arm64", "-t", &two, "-o", "oci:layout"]), 0);
+    let there = std::fs::read_dir(bench.path("layout")).unwrap().map(|entry| entry.unwrap().file_name());
+    let there: std::collections::BTreeSet<_> = there.collect();
+    assert_eq!(Vec::from_iter(there), ["blobs", "index.json", "oci-layout"]);
     let text = std::fs::read_to_string(bench.path("layout/index.json")).unwrap();
     let index: Value = serde_json::from_str(&text).unwrap();
     let entries = index["manifests"].as_array().unwrap();

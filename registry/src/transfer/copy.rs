@@ -1,6 +1,6 @@
 //! An image from one layout into another.
 //!
-//! Owns: the order (blobs, manifests, then the names) and the shortest way for each blob: present, linked, or copied
+//! Owns: the order (blobs, manifests, then the names) and the shortest way for each blob: present, cloned, or copied
 //! and verified. Never: shows an entry before everything it reaches is there; touches other entries.
 
 use futures::future::FutureExt as _;
@@ -36,8 +36,8 @@ pub enum CopyError {
 pub struct Copied {
     /// Blobs that were there already.
     pub present: usize,
-    /// Blobs that now are one file with the source's.
-    pub linked: usize,
+    /// Blobs that share their blocks with the source's until one is written.
+    pub cloned: usize,
     /// Blobs whose bytes were written and verified.
     pub written: usize,
 }
@@ -46,7 +46,7 @@ pub struct Copied {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     Present,
-    Linked,
+    Cloned,
     Written,
 }
 
@@ -70,7 +70,7 @@ pub async fn into_layout(
     }
     to.put_roots(entries).await?;
     let count = |wanted| ways.iter().filter(|way| **way == wanted).count();
-    Ok(Copied { present: count(Way::Present), linked: count(Way::Linked), written: count(Way::Written) })
+    Ok(Copied { present: count(Way::Present), cloned: count(Way::Cloned), written: count(Way::Written) })
 }
 
 async fn bring(from: &LayoutStore, to: &LayoutStore, blob: &Descriptor) -> Result<Way, CopyError> {
@@ -79,8 +79,8 @@ async fn bring(from: &LayoutStore, to: &LayoutStore, blob: &Descriptor) -> Resul
         if to.has(digest, blob.size).await? {
             return Ok(Way::Present);
         }
-        if to.link_from(from, digest, blob.size).await? {
-            return Ok(Way::Linked);
+        if to.clone_from(from, digest, blob.size).await? {
+            return Ok(Way::Cloned);
         }
         copy_blob(from, to, blob).await.map(|()| Way::Written)
     };

@@ -70,8 +70,11 @@ pub(super) fn write_atomic(ingest: &Path, path: &Path, bytes: &[u8]) -> Result<(
     publish(temp, path)
 }
 
-/// Opens (and creates) a lock file without touching its content.
+/// Opens what is locked: a directory, or a file, which is created and never touched.
 pub(super) fn open_lock(path: &Path) -> Result<File, StoreError> {
+    if path.is_dir() {
+        return File::open(path).map_err(io_error("open", path));
+    }
     let opened = File::options().read(true).write(true).create(true).truncate(false).open(path);
     opened.map_err(io_error("open", path))
 }

@@ -11,18 +11,22 @@
 //! cache/verified/   which diff_id a layer blob was found to have; both tables may be deleted at any time
 //! ```
 //!
+//! A layout for others ([`LayoutStore::open_output`]) has none of our files when it is done: the locks are on its
+//! directories, and `ingest/` goes.
+//!
 //! Life of a blob: temporary file in `ingest/`, hashed and counted as it is written, fsync, rename,
 //! fsync of the directory. Lock order: lease, then index lock.
 //! Never: re-serialises a blob, follows a path from a manifest.
 
 mod cache;
+mod clone;
 mod disk;
 mod gc;
 mod growing;
 mod index;
 mod lease;
-mod link;
 mod list;
+mod output;
 mod paths;
 #[cfg(test)]
 mod tests;
@@ -41,7 +45,7 @@ use serde::Deserialize;
 use tokio::io::BufReader;
 
 use self::disk::{blocking, io_error, make_dir, open_lock, read_small, write_atomic};
-use self::paths::Paths;
+use self::paths::{Locks, Paths};
 use super::{BlobReader, BlobStore, BlobWriter, Expect, StoreError};
 use crate::oci::{Descriptor, Digest};
 
@@ -87,7 +91,11 @@ impl LayoutStore {
     /// # Errors
     /// [`StoreError::Layout`] if the directory holds a layout of another version; I/O.
     pub async fn open(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
-        let store = Self { paths: Arc::new(Paths::new(root.into())), access: Access::ReadWrite };
+        Self::open_with(Paths::new(root.into(), Locks::Files)).await
+    }
+
+    async fn open_with(paths: Paths) -> Result<Self, StoreError> {
+        let store = Self { paths: Arc::new(paths), access: Access::ReadWrite };
         let paths = Arc::clone(&store.paths);
         blocking(move || {
             create(&paths)?;
@@ -103,7 +111,7 @@ impl LayoutStore {
     /// # Errors
     /// [`StoreError::Layout`] if it is not a layout, or of another version.
     pub async fn open_existing(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
-        let store = Self { paths: Arc::new(Paths::new(root.into())), access: Access::ReadOnly };
+        let store = Self { paths: Arc::new(Paths::new(root.into(), Locks::Files)), access: Access::ReadOnly };
         let paths = Arc::clone(&store.paths);
         blocking(move || check_marker(&paths)).await?;
         Ok(store)
@@ -141,7 +149,9 @@ impl LayoutStore {
 
 fn create(paths: &Paths) -> Result<(), StoreError> {
     make_dir(&paths.blobs().join("sha256"))?;
-    make_dir(&paths.ingest())?;
+    if paths.locks() == Locks::Files {
+        make_dir(&paths.ingest())?;
+    }
     if paths.index().exists() && paths.marker().exists() {
         return Ok(());
     }
@@ -170,7 +180,11 @@ fn check_marker(paths: &Paths) -> Result<(), StoreError> {
 }
 
 fn sweep_if_unused(paths: &Paths) -> Result<(), StoreError> {
-    let left = std::fs::read_dir(paths.ingest()).map_err(io_error("list", &paths.ingest()))?.next().is_some();
+    let left = match std::fs::read_dir(paths.ingest()) {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(error) if error.kind() == ErrorKind::NotFound => false,
+        Err(error) => return Err(io_error("list", &paths.ingest())(error)),
+    };
     if !left {
         return Ok(());
     }

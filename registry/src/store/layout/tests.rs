@@ -8,6 +8,7 @@ use std::path::Path;
 use bytes::Bytes;
 
 use super::*;
+use crate::oci::Descriptor;
 use crate::store::BlobStoreExt;
 
 fn names(dir: &Path) -> Vec<String> {
@@ -93,6 +94,38 @@ async fn the_next_open_sweeps_what_a_killed_writer_left_but_not_a_live_one() {
     LayoutStore::open(dir.path()).await.unwrap();
     assert_eq!(names(&dir.path().join("ingest")), Vec::<String>::new());
     assert_eq!(store.stat(&Digest::sha256("alive")).await.unwrap(), Some(5));
+}
+
+#[tokio::test]
+async fn a_layout_for_others_is_locked_and_ends_tidy() {
+    let dir = tempfile::tempdir().unwrap();
+    let one = LayoutStore::open_output(dir.path()).await.unwrap();
+    let other = LayoutStore::open_output(dir.path()).await.unwrap();
+    let mut writer = other.writer(Expect::default()).await.unwrap();
+    writer.write(Bytes::from_static(b"alive")).await.unwrap();
+    let digest = one.put_bytes("hello").await.unwrap();
+    one.set_root("a", &Descriptor::new("x/y", digest, 5)).await.unwrap();
+    one.tidy().await.unwrap();
+    assert_eq!(names(&dir.path().join("ingest")).len(), 1, "a writer is at work");
+    assert!(matches!(one.gc().await, Err(StoreError::InUse { .. })));
+    writer.commit().await.unwrap();
+    other.tidy().await.unwrap();
+    other.tidy().await.unwrap();
+    assert_eq!(names(dir.path()), ["blobs", "index.json", "oci-layout"]);
+    // Who comes later needs nothing that is gone.
+    assert_eq!(one.put_bytes("again").await.unwrap(), Digest::sha256("again"));
+    one.tidy().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_store_that_is_an_output_too_stays_a_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = LayoutStore::open(dir.path()).await.unwrap();
+    let _lease = store.lease().await.unwrap();
+    let output = LayoutStore::open_output(dir.path()).await.unwrap();
+    assert!(matches!(output.gc().await, Err(StoreError::InUse { .. })), "the locks are the store's");
+    output.tidy().await.unwrap();
+    assert!(dir.path().join("ingest").is_dir());
 }
 
 #[tokio::test]

@@ -22,8 +22,12 @@ const NAMELESS: &str = "latest";
 pub(super) async fn directory(means: &Means<'_>, product: &Product<'_>, dir: &Path) -> Result<Made, Diagnostic> {
     let context = |error: Diagnostic| error.context(format!("cannot write the layout {}", dir.display()));
     let image = graph_of(means, product).await?;
-    let layout = LayoutStore::open(dir).await.map_err(|error| context(publishing(error)))?;
+    let layout = LayoutStore::open_output(dir).await.map_err(|error| context(publishing(error)))?;
     let copied = copy::into_layout(&image, &means.store, &layout, named(means, product)).await;
+    // The image is there, or is not, whatever else is.
+    if let Err(error) = layout.tidy().await {
+        tracing::debug!(%error, dir = %dir.display(), "the layout is not tidy");
+    }
     let copied = copied.map_err(|error| context(Diagnostic::new(ExitCode::Publish, &error)))?;
     tracing::debug!(?copied, dir = %dir.display(), "image copied into the layout");
     let tags: Vec<String> = means.settings.tags.iter().map(ToString::to_string).collect();
