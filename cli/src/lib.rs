@@ -25,6 +25,7 @@ use crate::commands::Context;
 use crate::console::Console;
 use crate::diagnostics::Diagnostic;
 use crate::exit_code::ExitCode;
+use crate::interrupt::Ending;
 use crate::settings::{Env, Spool, Surroundings, global};
 
 /// Runs the command line of this process.
@@ -67,8 +68,19 @@ fn run(cli: Cli, console: Console, around: Surroundings) -> Result<ExitCode, Dia
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(bug)?;
     let cancel = CancellationToken::new();
     let context = Context { console, cancel: cancel.clone() };
+    let spool = around.spool.clone();
+    let ending = Ending {
+        told: || {
+            console.end_line();
+            console.say("aborted; the next run removes what this one may have left at a daemon\n");
+        },
+        exit: move || {
+            spool.clear();
+            std::process::exit(ExitCode::Cancelled.code().into());
+        },
+    };
     let work = commands::run(cli, context, around);
-    let done = runtime.block_on(interrupt::run(&cancel, work)).map_err(bug)?;
+    let done = runtime.block_on(interrupt::run(&cancel, work, ending)).map_err(bug)?;
     // Blocking work that was dropped must not hold the process.
     runtime.shutdown_background();
     done.unwrap_or(Ok(ExitCode::Cancelled))

@@ -244,6 +244,18 @@ fn the_registry_serves_until_ctrl_c_and_keeps_what_it_has() {
 }
 
 #[test]
+fn the_registry_says_where_its_content_is() {
+    let bench = Bench::new();
+    let mut command = bench.command(&["registry", "serve", "--addr", "127.0.0.1:0"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, format!("content in {}\n", bench.dir.path().join(".local/share/polyarch/registry").display()));
+    signal(&child, "-INT");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn ctrl_c_while_standard_input_hangs_leaves_nothing_behind() {
     let bench = Bench::new();
     let tmp = bench.dir.path().join("tmp");

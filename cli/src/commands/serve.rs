@@ -23,7 +23,8 @@ async fn serve(args: &ServeArgs, context: &Context, around: &Surroundings) -> Re
         Some(root) => around.resolve(root),
         None => global::data_dir(&around.env, "the registry", "--root")?.join("registry"),
     };
-    let server = Server::bind(Config::new(args.addr, root)).await?;
+    let server = Server::bind(Config::new(args.addr, root.clone())).await?;
+    context.console.say(&format!("content in {}\n", root.display()));
     // The one line scripts wait for: the socket already takes connections.
     context.console.result(format!("listening on http://{}\n", server.addr()))?;
     let cancelled = async {

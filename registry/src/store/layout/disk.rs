@@ -111,11 +111,6 @@ pub(super) fn sweep(dir: &Path) -> Result<Swept, StoreError> {
     Ok(swept)
 }
 
-/// Makes the names in a directory durable.
-pub(super) fn sync_dir(path: &Path) -> Result<(), StoreError> {
-    Ok(durable::sync_dir(path)?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
