@@ -60,15 +60,16 @@ impl Console {
         let _ = io::stderr().lock().write_all(text.as_bytes());
     }
 
-    /// Ends the line on which a terminal has echoed Ctrl-C.
-    pub fn end_line(&self) {
+    /// Goes to the beginning of the line, on which a terminal may have echoed Ctrl-C.
+    pub fn fresh_line(&self) {
         if self.is_terminal {
-            self.say("\n");
+            self.say("\r");
         }
     }
 
     /// Shows an error.
     pub fn error(&self, diagnostic: &Diagnostic) {
+        self.fresh_line();
         self.say(&diagnostic.render(self.err));
     }
 }

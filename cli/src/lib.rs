@@ -63,6 +63,7 @@ fn log(verbose: u8, env: &Env, console: Console) {
     log.init();
 }
 
+#[expect(clippy::exit, reason = "what blocks the process cannot be asked to return")]
 fn run(cli: Cli, console: Console, around: Surroundings) -> Result<ExitCode, Diagnostic> {
     let bug = |error: std::io::Error| Diagnostic::message(ExitCode::Bug, format!("cannot start: {error}"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(bug)?;
@@ -71,7 +72,7 @@ fn run(cli: Cli, console: Console, around: Surroundings) -> Result<ExitCode, Dia
     let spool = around.spool.clone();
     let ending = Ending {
         told: || {
-            console.end_line();
+            console.fresh_line();
             console.say("aborted; the next run removes what this one may have left at a daemon\n");
         },
         exit: move || {

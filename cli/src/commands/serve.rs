@@ -29,7 +29,7 @@ async fn serve(args: &ServeArgs, context: &Context, around: &Surroundings) -> Re
     context.console.result(format!("listening on http://{}\n", server.addr()))?;
     let cancelled = async {
         context.cancel.cancelled().await;
-        context.console.end_line();
+        context.console.fresh_line();
         context.console.say("stopping; Ctrl-C again does not wait\n");
     };
     server.run(cancelled).await;
