@@ -69,8 +69,9 @@ async fn telling<T>(context: &Context, sink: EventSink, work: impl Future<Output
     let mut work = pin!(work);
     tokio::select! {
         biased;
-        done = &mut work => return done,
+        // First, for the work may have stopped before it is asked.
         () = context.cancel.cancelled() => sink.send(EventKind::Notice { message: STOPPING.to_owned() }),
+        done = &mut work => return done,
     }
     // The display ends with the last sink.
     drop(sink);
@@ -92,8 +93,7 @@ mod tests {
                 context.cancel.cancel();
             }
             let (sink, mut events) = EventSink::channel();
-            // Work that takes longer than the first look at it.
-            telling(&context, sink, tokio::task::yield_now()).await;
+            telling(&context, sink, std::future::ready(())).await;
             let told = std::iter::from_fn(|| events.try_recv().ok());
             let told: Vec<EventKind> = told.map(|event| event.kind).collect();
             let want = is_cancelled.then(|| EventKind::Notice { message: STOPPING.to_owned() });

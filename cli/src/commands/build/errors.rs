@@ -101,3 +101,32 @@ pub(super) fn of_plan(problem: &Problem, name: &str) -> Diagnostic {
         _ => diagnostic,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use polyarch_builder::plan::CannotRun;
+
+    use super::*;
+
+    #[test]
+    fn an_emulator_is_suggested_only_where_there_is_one() {
+        let hints = |needs: &str| {
+            let needs: polyarch_registry::oci::Platform = needs.parse().unwrap();
+            let cannot = CannotRun {
+                stage: "app".into(),
+                platform: needs.clone(),
+                needs,
+                node: "docker".into(),
+                offers: vec!["linux/amd64".parse().unwrap()],
+            };
+            let problem = Problem { kind: ProblemKind::CannotRun(Box::new(cannot)), span: None };
+            of_plan(&problem, "Dockerfile").hints.join("\n")
+        };
+        let linux = hints("linux/s390x");
+        assert!(linux.contains("binfmt --install s390x") && linux.contains("another --builder"), "{linux}");
+        for other in ["windows/amd64", "darwin/arm64"] {
+            let shown = hints(other);
+            assert!(!shown.contains("binfmt") && shown.contains("--platform=$BUILDPLATFORM"), "{shown}");
+        }
+    }
+}
