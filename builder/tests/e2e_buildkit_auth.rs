@@ -58,8 +58,8 @@ impl RegistryAuth for Auth {
         Box::pin(async { Some(Credentials { username: "me".into(), secret: Secret::new("pass") }) })
     }
 
-    fn fetches_tokens(&self, _: &str) -> bool {
-        self.tokens
+    fn fetches_tokens<'a>(&'a self, _: &'a str) -> BoxFuture<'a, bool> {
+        Box::pin(async { self.tokens })
     }
 
     fn fetch_token<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, String>> {

@@ -4,7 +4,6 @@ pub mod build;
 pub mod inspect;
 pub mod publish;
 pub mod push;
-pub mod registry;
 pub mod serve;
 pub mod source;
 pub mod store;

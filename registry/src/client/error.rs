@@ -142,6 +142,12 @@ pub enum Fault {
         /// Why not.
         reason: &'static str,
     },
+    /// Another program asked for a token that no build needs.
+    #[error("a token for {scopes} is not given to a daemon")]
+    NotLent {
+        /// What was asked for, escaped.
+        scopes: String,
+    },
     /// Credentials could not be read.
     #[error("cannot read credentials")]
     Credentials(#[source] CredentialError),
@@ -231,7 +237,7 @@ impl ClientError {
             Fault::TooLarge { .. } => ErrorKind::TooLarge,
             Fault::Digest { .. } | Fault::Size { .. } | Fault::Manifest(_) => ErrorKind::Mismatch,
             Fault::Protocol(_) => ErrorKind::Protocol,
-            Fault::Refused { .. } => ErrorKind::Unsafe,
+            Fault::Refused { .. } | Fault::NotLent { .. } => ErrorKind::Unsafe,
             Fault::Credentials(_) | Fault::Source(_) | Fault::Setup { .. } => ErrorKind::Local,
         }
     }

@@ -43,6 +43,7 @@ use std::time::Duration;
 use http::Method;
 use tokio::sync::Semaphore;
 
+pub use auth::{LentToken, TokenLoan};
 pub use credentials::{Credential, CredentialError, CredentialSources};
 pub use download::Download;
 pub use endpoint::is_loopback;

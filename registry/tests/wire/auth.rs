@@ -7,33 +7,33 @@ use polyarch_registry::client::{Config, CredentialSources, ErrorKind, Mounted, R
 use super::images::{bare_manifest, blob, noise};
 use super::script::{Reply, Seen, Server, quick};
 
-const BASIC: &str = "Basic YWRhOnNlY3JldA==";
+pub const BASIC: &str = "Basic YWRhOnNlY3JldA==";
 
-struct Files(tempfile::TempDir);
+pub struct Files(tempfile::TempDir);
 
 impl Files {
-    fn new(host: &str, entry: &str) -> Self {
+    pub fn new(host: &str, entry: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("config.json"), format!(r#"{{"auths":{{"{host}":{entry}}}}}"#)).unwrap();
         Self(dir)
     }
 
-    fn ada(host: &str) -> Self {
+    pub fn ada(host: &str) -> Self {
         Self::new(host, r#"{"auth":"YWRhOnNlY3JldA=="}"#)
     }
 
-    fn config(&self) -> Config {
+    pub fn config(&self) -> Config {
         let docker_config_dir = Some(self.0.path().to_owned());
         Config { credentials: CredentialSources { docker_config_dir, ..Default::default() }, ..quick() }
     }
 }
 
-fn challenge(realm: &str) -> Reply {
+pub fn challenge(realm: &str) -> Reply {
     let value = format!(r#"Bearer realm="{realm}",service="svc",scope="repository:other:pull,push,delete""#);
     Reply::status(401).with("www-authenticate", value)
 }
 
-fn token(n: u32, expires_in: u32) -> Reply {
+pub fn token(n: u32, expires_in: u32) -> Reply {
     Reply::body(200, "application/json", format!(r#"{{"token":"t{n}","expires_in":{expires_in}}}"#))
 }
 

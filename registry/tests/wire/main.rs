@@ -12,6 +12,7 @@ mod blob_faults;
 mod embedded;
 mod faults;
 mod images;
+mod lend;
 mod model;
 mod publish;
 mod real;

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bollard_buildkit_proto::moby::filesync::v1 as proto;
 use futures::future::BoxFuture;
@@ -54,9 +55,9 @@ pub trait RegistryAuth: Send + Sync {
     fn credentials<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Option<Credentials>>;
 
     /// Whether [`RegistryAuth::fetch_token`] works for this host. If not, the daemon asks for the credentials.
-    fn fetches_tokens(&self, host: &str) -> bool {
+    fn fetches_tokens<'a>(&'a self, host: &'a str) -> BoxFuture<'a, bool> {
         let _ = host;
-        false
+        Box::pin(async { false })
     }
 
     /// Fetches a bearer token. The error's text is shown to the user by the daemon: it must hold no secret.
@@ -89,8 +90,8 @@ impl AuthService {
     }
 
     /// Returns the key that proves, for one salt of the daemon, that two sessions know the same seed.
-    fn authority(&self, host: &str, salt: &[u8]) -> Result<Ed25519KeyPair, Status> {
-        if !self.auth.fetches_tokens(host) {
+    async fn authority(&self, host: &str, salt: &[u8]) -> Result<Ed25519KeyPair, Status> {
+        if !self.auth.fetches_tokens(host).await {
             // BuildKit then asks for the credentials.
             return Err(Status::unavailable("tokens are not fetched by this client"));
         }
@@ -131,10 +132,12 @@ impl Auth for AuthService {
             scopes: wire.scopes,
         };
         let token = self.auth.fetch_token(&request).await.map_err(Status::unknown)?;
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Ok(Response::new(proto::FetchTokenResponse {
             token: String::from_utf8_lossy(token.token.expose()).into_owned(),
             expires_in: i64::try_from(token.expires_in).unwrap_or(i64::MAX),
-            issued_at: 0,
+            // Counted from 1970 the daemon would take it for a token without an end.
+            issued_at: i64::try_from(since_1970.as_secs()).unwrap_or(i64::MAX),
         }))
     }
 
@@ -143,7 +146,7 @@ impl Auth for AuthService {
         request: Request<proto::GetTokenAuthorityRequest>,
     ) -> Result<Response<proto::GetTokenAuthorityResponse>, Status> {
         let request = request.into_inner();
-        let key = self.authority(&request.host, &request.salt)?;
+        let key = self.authority(&request.host, &request.salt).await?;
         Ok(Response::new(proto::GetTokenAuthorityResponse { public_key: key.public_key().as_ref().to_vec() }))
     }
 
@@ -152,7 +155,7 @@ impl Auth for AuthService {
         request: Request<proto::VerifyTokenAuthorityRequest>,
     ) -> Result<Response<proto::VerifyTokenAuthorityResponse>, Status> {
         let request = request.into_inner();
-        let key = self.authority(&request.host, &request.salt)?;
+        let key = self.authority(&request.host, &request.salt).await?;
         // NaCl's `sign` format: the signature, then the message.
         let mut signed = key.sign(&request.payload).as_ref().to_vec();
         signed.extend_from_slice(&request.payload);
@@ -174,8 +177,8 @@ mod tests {
             Box::pin(async { Some(Credentials { username: "me".into(), secret: Secret::new("pass") }) })
         }
 
-        fn fetches_tokens(&self, host: &str) -> bool {
-            host == "registry.example"
+        fn fetches_tokens<'a>(&'a self, host: &'a str) -> BoxFuture<'a, bool> {
+            Box::pin(async move { host == "registry.example" })
         }
 
         fn fetch_token<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Token, String>> {
@@ -224,6 +227,7 @@ mod tests {
         let service = AuthService::new(Arc::new(Tokens));
         let token = service.fetch_token(Request::new(request.clone())).await.unwrap().into_inner();
         assert_eq!((token.token.as_str(), token.expires_in), ("s:repository:a:pull repository:b:pull", 300));
+        assert!(token.issued_at > 0);
         let none = AuthService::new(Arc::new(NoAuth));
         let found = none.credentials(Request::new(proto::CredentialsRequest::default())).await.unwrap().into_inner();
         assert_eq!(found, proto::CredentialsResponse::default());

@@ -133,7 +133,7 @@ pub(super) async fn session(
 ) -> Result<NodeSession, Diagnostic> {
     let parts = SessionParts {
         worker: &node.worker,
-        auth: auth::of(&means.settings.registries),
+        auth: auth::of(means.settings),
         export: takes_content(means, node).then(|| Arc::new(Watched(Arc::clone(arrivals))) as Arc<dyn BlobStore>),
         files: polyarch_builder::buildkit::session::FileSend::None,
         events: &means.events,

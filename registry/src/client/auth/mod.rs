@@ -5,6 +5,7 @@
 //! for. Never: sends anything secret to a place [`realm`] has not accepted.
 
 mod challenge;
+mod lend;
 mod realm;
 mod token;
 
@@ -19,6 +20,8 @@ use url::Url;
 
 use challenge::Challenge;
 use token::Token;
+
+pub use lend::{LentToken, TokenLoan};
 
 use super::credentials::Credential;
 use super::error::{ClientError, Fault};
@@ -90,12 +93,14 @@ pub(crate) struct Auth {
     asked: Mutex<HashMap<String, Challenge>>,
     tokens: OnceMap<TokenKey, Arc<Token>>,
     credentials: OnceMap<(String, String), Option<Credential>>,
+    /// Whether a host has any.
+    known: OnceMap<String, bool>,
 }
 
 impl Auth {
     pub(crate) fn new(config: Arc<Config>, pool: Arc<Pool>) -> Self {
         let (tokens, credentials) = (OnceMap::default(), OnceMap::default());
-        Self { config, pool, asked: Mutex::default(), tokens, credentials }
+        Self { config, pool, asked: Mutex::default(), tokens, credentials, known: OnceMap::default() }
     }
 
     /// Returns the header for a first try, if the host is known to want one.

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use tokio::time::Instant;
 use url::Url;
 
+use super::lend::LentToken;
 use super::{Authorization, Scope, Subject, TokenKey, basic, realm, secret_header};
 use crate::client::credentials::Credential;
 use crate::client::error::{ClientError, Fault};
@@ -21,7 +22,7 @@ use crate::client::secret::Secret;
 use crate::client::settings::Config;
 
 /// Lifetime of a token that names none (distribution, "Token Response Fields").
-const DEFAULT_LIFETIME: Duration = Duration::from_secs(60);
+pub(super) const DEFAULT_LIFETIME: Duration = Duration::from_secs(60);
 /// Longest lifetime that is believed.
 const MAX_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// A token this close to its end is renewed, at most a fifth of its life early.
@@ -32,11 +33,17 @@ const MARGIN: Duration = Duration::from_secs(20);
 pub(super) struct Token {
     secret: Secret,
     renew_at: Instant,
+    ends_at: Instant,
 }
 
 impl Token {
     pub(super) fn is_fresh(&self) -> bool {
         Instant::now() < self.renew_at
+    }
+
+    /// Returns the token for another program, with what is left of its life.
+    pub(super) fn lend(self) -> LentToken {
+        LentToken { secret: self.secret, lifetime: self.ends_at.saturating_duration_since(Instant::now()) }
     }
 
     pub(super) fn header(self: Arc<Self>, subject: &Subject<'_>, key: TokenKey) -> Result<Authorization, ClientError> {
@@ -108,7 +115,7 @@ fn keep((secret, answer): (Secret, Answer), asked_at: Instant) -> Token {
     let lifetime = seconds.map_or(DEFAULT_LIFETIME, |seconds| {
         Duration::try_from_secs_f64(seconds).unwrap_or(MAX_LIFETIME).min(MAX_LIFETIME)
     });
-    Token { secret, renew_at: asked_at + lifetime - MARGIN.min(lifetime / 5) }
+    Token { secret, renew_at: asked_at + lifetime - MARGIN.min(lifetime / 5), ends_at: asked_at + lifetime }
 }
 
 fn get_request(

@@ -98,6 +98,12 @@ impl AuthFile {
         }
         best.map(|(_, found)| found)
     }
+
+    /// Returns whether `auths` has a credential for the host or for any repository of it.
+    pub fn names(&self, host: &str) -> bool {
+        let of_host = |text: &str| Key::parse(text).is_some_and(|key| key.host == canonical(host));
+        self.auths.iter().any(|(text, entry)| of_host(text) && matches!(entry.credential(), Ok(Some(_))))
+    }
 }
 
 impl Entry {
@@ -221,6 +227,7 @@ mod tests {
             ("other.example.com", "x", None),
         ] {
             assert_eq!(user(&file, host, repository).as_deref(), want, "{host}/{repository}");
+            assert_eq!(file.names(host), want.is_some(), "{host}");
         }
     }
 

@@ -126,6 +126,21 @@ impl CredentialSources {
         Ok(None)
     }
 
+    /// Returns whether there is a credential for the host or for any repository of it.
+    ///
+    /// # Errors
+    /// As [`CredentialSources::find`].
+    pub async fn knows(&self, host: &str, timeout: Duration) -> Result<bool, CredentialError> {
+        let docker = self.docker_config_dir.iter().map(|dir| dir.join("config.json"));
+        for path in docker.chain(self.auth_files.iter().cloned()) {
+            let Some(file) = read(&path).await? else { continue };
+            if file.names(host) || self.in_file(&file, host, "", timeout).await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     async fn in_file(
         &self,
         file: &AuthFile,

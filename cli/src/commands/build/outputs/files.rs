@@ -59,7 +59,7 @@ pub(super) async fn tar(means: &Means<'_>, origin: &Origin<'_>, dest: &Dest) -> 
 fn files_of<'a>(means: &'a Means<'_>, nodes: &'a [Node], place: &'a Place) -> FilesSource<'a> {
     FilesSource {
         worker: &nodes[place.node].worker,
-        auth: auth::of(&means.settings.registries),
+        auth: auth::of(means.settings),
         request: &means.settings.request,
         platform: &place.platform,
     }
