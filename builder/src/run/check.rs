@@ -44,7 +44,8 @@ pub struct Place<'a> {
 /// [`PlatformError::Verification`] with every problem, or [`PlatformError::Store`].
 pub async fn image(place: &Place<'_>, platform: &Platform, found: Found) -> Result<BuiltImage, PlatformError> {
     let (image, diff_ids) = described(place.store, platform, found, place.config_bytes).await?;
-    let problems = layers(place, &image.layers, &diff_ids).await?;
+    let mut problems = layers(place, &image.layers, &diff_ids).await?;
+    problems.extend(attested(place.store, &image.attestations).await?);
     match problems.is_empty() {
         true => Ok(image),
         false => Err(PlatformError::Verification { platform: platform.clone(), problems }),
@@ -112,6 +113,36 @@ fn misattributed(attestation: &Attestation, image: &RawManifest) -> Option<Strin
     (about != want).then(|| format!("attestation {} is about {about:?}, expected {want}", descriptor.digest))
 }
 
+/// Looks up what the attestation manifests name: they are published as the images are.
+async fn attested(store: &LayoutStore, attestations: &[Attestation]) -> Result<Vec<String>, PlatformError> {
+    let mut problems = Vec::new();
+    for Attestation { manifest, .. } in attestations {
+        let about = |problem: String| format!("attestation {}: {problem}", manifest.digest());
+        let view = match manifest.view() {
+            Ok(Manifest::Image(view)) => view,
+            Ok(Manifest::Index(_)) => {
+                problems.push(about("it is an index, expected a manifest".to_owned()));
+                continue;
+            }
+            Err(error) => {
+                problems.push(about(error.to_string()));
+                continue;
+            }
+        };
+        let config = [("config", &view.config)];
+        for (role, blob) in config.into_iter().chain(view.layers.iter().map(|layer| ("layer", layer))) {
+            match store.stat(&blob.digest).await? {
+                Some(size) if size == blob.size => {}
+                Some(size) => {
+                    problems.push(about(format!("{role} {} has {size} bytes, expected {}", blob.digest, blob.size)));
+                }
+                None => problems.push(about(format!("{role} {} was not sent by the daemon", blob.digest))),
+            }
+        }
+    }
+    Ok(problems)
+}
+
 /// Compares all layers with their diff_ids, concurrently.
 async fn layers(place: &Place<'_>, layers: &[Descriptor], diff_ids: &[Digest]) -> Result<Vec<String>, PlatformError> {
     let mut tasks = JoinSet::new();
@@ -143,4 +174,63 @@ async fn one_layer(store: &LayoutStore, arrivals: &Arrivals, layer: &Descriptor,
     }
     let findings = check_layer(&StoreSource(store.clone()), layer, want, VerifyOptions::UNPACKED_LIMIT).await;
     findings.iter().map(|finding| format!("layer {}: {finding}", layer.digest)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use polyarch_registry::oci::media_type;
+    use serde_json::json;
+
+    use super::*;
+
+    async fn store() -> (tempfile::TempDir, Arc<LayoutStore>) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = LayoutStore::open(dir.path()).await.unwrap();
+        (dir, Arc::new(store))
+    }
+
+    fn attestation(image: &RawManifest, config: &Descriptor, layer: &Descriptor) -> Attestation {
+        let body = json!({"schemaVersion": 2, "config": config, "layers": [layer]});
+        let manifest = RawManifest::new(media_type::OCI_MANIFEST, body.to_string());
+        let mut descriptor = manifest.descriptor();
+        descriptor.annotations.insert(REFERENCE_DIGEST.to_owned(), image.digest().to_string());
+        Attestation { descriptor, manifest }
+    }
+
+    fn blob(media_type: &str, content: &str) -> Descriptor {
+        Descriptor::new(media_type, Digest::sha256(content), content.len() as u64)
+    }
+
+    #[tokio::test]
+    async fn a_missing_blob_of_an_attestation_is_named_with_its_platform() {
+        let (_dir, store) = store().await;
+        let arrivals = Arc::new(Arrivals::new(Arc::clone(&store), Arc::new(|_| {})));
+        let platform: Platform = "linux/arm64".parse().unwrap();
+        let text = r#"{"os":"linux","architecture":"arm64","rootfs":{"type":"layers","diff_ids":[]}}"#;
+        let config = blob(media_type::OCI_CONFIG, text);
+        let body = json!({"schemaVersion": 2, "config": config, "layers": []});
+        let image = RawManifest::new(media_type::OCI_MANIFEST, body.to_string());
+        let (own, statement) = (blob(media_type::OCI_CONFIG, "{}"), blob("application/vnd.in-toto+json", "statement"));
+        let place = Place { store: &store, arrivals: &arrivals, config_bytes: 1 << 20 };
+        let check = async |about: Attestation| {
+            let found = Found { manifest: image.clone(), attestations: vec![about], steps: Steps::default() };
+            super::image(&place, &platform, found).await.map(drop).map_err(|error| error.to_string())
+        };
+        store.put_bytes(text).await.unwrap();
+        store.put_bytes("{}").await.unwrap();
+        let complete = attestation(&image, &own, &statement);
+        let digest = complete.manifest.digest().clone();
+        let missing = format!(
+            "result for linux/arm64 failed verification: attestation {digest}: layer {} was not sent by the daemon",
+            statement.digest
+        );
+        assert_eq!(check(complete.clone()).await, Err(missing));
+        store.put_bytes("statement").await.unwrap();
+        assert_eq!(check(complete).await, Ok(()));
+
+        let (absent, longer) = (blob(media_type::OCI_CONFIG, "gone"), Descriptor { size: 10, ..statement });
+        let error = check(attestation(&image, &absent, &longer)).await.unwrap_err();
+        assert!(error.contains(&format!("config {} was not sent by the daemon", absent.digest)), "{error}");
+        assert!(error.contains(&format!("layer {} has 9 bytes, expected 10", longer.digest)), "{error}");
+    }
 }
