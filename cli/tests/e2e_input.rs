@@ -80,9 +80,7 @@ fn a_base_image_that_does_not_exist_is_named_with_its_line() {
         let reference = registry.reference("made/of-it:1");
         let finished = finish(project.build(&builder, &["--platform", "linux/amd64", "-t", &reference, "--push"]));
         finished.check(4).says(&["linux/amd64", &missing, "not found"]);
-        if builder.tells_source {
-            finished.says(&["Dockerfile:1\n", ">   1 | FROM "]);
-        }
+        finished.says(&["Dockerfile:1\n", ">   1 | FROM "]);
         assert_eq!(Published::new(registry.addr(), "made/of-it").manifest("1"), None);
         assert!(project.stored().is_empty());
     }

@@ -9,6 +9,7 @@ mod expand;
 mod heredoc;
 mod instruction;
 mod lines;
+mod locate;
 mod parse;
 mod references;
 mod shell_pattern;

@@ -1,8 +1,8 @@
 //! Why a solve failed, told apart by BuildKit's error details.
 //!
-//! Owns: the classification. Never: decides by the text of a message, but for a damaged cache, which has no details
-//! anywhere; BuildKit 0.8 sends nothing but text, so that its failures are [`SolveError::Step`] where the status stream
-//! names the vertex, and [`SolveError::Daemon`] otherwise.
+//! Owns: the classification. Never: decides by the text of a message, with two exceptions. A damaged cache has no details
+//! anywhere. And BuildKit 0.8 sends nothing but text: its failures are [`SolveError::Daemon`], or where the status stream
+//! names the vertex [`SolveError::Step`], or [`SolveError::StepFailed`] where that vertex's error ends in an exit code.
 
 mod details;
 
@@ -104,9 +104,12 @@ impl SolveError {
         let Self::Daemon(mut failure) = self else { return self };
         let failed = |step: &Step| step.error.as_ref().is_some_and(|error| failure.message.contains(error.as_str()));
         // Which vertex, not which kind of failure: other vertices fail with it because they are cancelled.
-        let Some((vertex, _)) = steps.0.iter().find(|(_, step)| failed(step)) else { return Self::Daemon(failure) };
+        let Some((vertex, step)) = steps.0.iter().find(|(_, step)| failed(step)) else { return Self::Daemon(failure) };
         failure.vertex = Some(vertex.clone());
-        Self::Step(failure)
+        match step.error.as_deref().and_then(exit_code) {
+            Some(code) => Self::StepFailed { code, failure },
+            None => Self::Step(failure),
+        }
     }
 
     pub(super) fn session_ended() -> Self {
@@ -119,9 +122,35 @@ impl SolveError {
     }
 }
 
+/// Reads `executor failed running […]: exit code: 7` (BuildKit 0.8, `executor/runcexecutor`).
+fn exit_code(error: &str) -> Option<u32> {
+    error.trim_end().rsplit_once("]: exit code: ")?.1.parse().ok().filter(|code| *code != 0)
+}
+
 #[cfg(test)]
 mod tests {
+    use indexmap::IndexMap;
+
     use super::*;
+
+    fn located(message: &str, error: &str) -> SolveError {
+        let failure = Failure { message: message.into(), ..Failure::default() };
+        let failed = Step { error: Some(error.to_owned()), ..Step::default() };
+        let steps = IndexMap::from([(VertexId("a".into()), Step::default()), (VertexId("b".into()), failed)]);
+        SolveError::Daemon(Box::new(failure)).locate(&Steps(steps))
+    }
+
+    #[test]
+    fn a_failed_process_without_details_has_its_code_at_the_end_of_its_text() {
+        let text = "executor failed running [/bin/sh -c echo; exit 7]: exit code: 7";
+        let error = located(&format!("failed to solve with frontend dockerfile.v0: {text}"), text);
+        let SolveError::StepFailed { code: 7, failure } = error else { panic!("{error:?}") };
+        assert_eq!(failure.vertex, Some(VertexId("b".into())));
+        for other in ["failed to compute cache key: exit code: 7", "x]: exit code: 7 or so", "x]: exit code: 0"] {
+            assert!(matches!(located(other, other), SolveError::Step(_)), "{other}");
+        }
+        assert!(matches!(located("something else", text), SolveError::Daemon(_)));
+    }
 
     fn step(message: &str) -> SolveError {
         SolveError::Step(Box::new(Failure { message: message.into(), ..Failure::default() }))

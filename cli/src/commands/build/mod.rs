@@ -69,7 +69,7 @@ pub async fn run(
     let work = telling(&context, sink, work);
     let (done, ()) = tokio::join!(work, show(events, display));
     let mut done = done?;
-    report::add_logs(&mut done.report, &tails);
+    report::add_logs(&mut done.report, &tails, planning::dockerfile(&settings.request).as_ref());
     finish(&settings, &context, done)
 }
 

@@ -12,11 +12,12 @@ use polyarch_builder::node::probe::Node;
 use polyarch_builder::plan::{
     Mode, NodeFacts, Plan, PlanInput, PlatformPlan, is_docker_frontend, plan as make_plan, unused_build_args,
 };
-use polyarch_builder::request::DockerfileSource;
+use polyarch_builder::request::{BuildRequest, DockerfileSource};
 use polyarch_registry::oci::Platform;
 
 use super::errors;
 use super::execute::Means;
+use super::report::NamedFile;
 use crate::diagnostics::Diagnostic;
 use crate::exit_code::ExitCode;
 use crate::settings::BuildSettings;
@@ -93,9 +94,19 @@ fn exporter(means: &Means<'_>, node: &Node) -> &'static str {
     }
 }
 
+/// The Dockerfile, if it is here and can be read, whatever its frontend.
+pub(super) fn dockerfile(request: &BuildRequest) -> Option<NamedFile> {
+    let name = match &request.dockerfile {
+        // As the daemons call it.
+        DockerfileSource::File(path) => path.file_name()?.to_string_lossy().into_owned(),
+        _ => "Dockerfile".to_owned(),
+    };
+    Some(NamedFile { name, file: dockerfile::parse(&text(request)?).ok()? })
+}
+
 /// The Dockerfile's bytes, if they are here.
-fn text(means: &Means<'_>) -> Option<Vec<u8>> {
-    match &means.settings.request.dockerfile {
+fn text(request: &BuildRequest) -> Option<Vec<u8>> {
+    match &request.dockerfile {
         DockerfileSource::File(path) => fs::read(path).ok(),
         DockerfileSource::Text(text) => Some(text.clone()),
         DockerfileSource::InContext(_) => None,
@@ -104,12 +115,12 @@ fn text(means: &Means<'_>) -> Option<Vec<u8>> {
 
 /// Whether the Dockerfile names its frontend, or may: where it is not here.
 pub(super) fn may_name_frontend(means: &Means<'_>) -> bool {
-    text(means).is_none_or(|bytes| dockerfile::detect_syntax(&bytes).is_some())
+    text(&means.settings.request).is_none_or(|bytes| dockerfile::detect_syntax(&bytes).is_some())
 }
 
 /// The Dockerfile, if it is here and in a language we know.
 fn read(means: &Means<'_>) -> Result<Option<Dockerfile>, Diagnostic> {
-    let Some(bytes) = text(means) else { return Ok(None) };
+    let Some(bytes) = text(&means.settings.request) else { return Ok(None) };
     let foreign = |syntax: &String| !is_docker_frontend(syntax);
     match dockerfile::parse(&bytes) {
         Ok(file) if file.directives.syntax.as_ref().is_some_and(foreign) => Ok(None),

@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use polyarch_builder::buildkit::SolveError;
 use polyarch_builder::buildkit::error::SourceExcerpt;
+use polyarch_builder::dockerfile::Dockerfile;
 use polyarch_builder::run::{Built, PlatformError, PlatformOutcome};
 
 use super::tails::Tails;
@@ -83,13 +84,27 @@ fn snippet(excerpt: &SourceExcerpt) -> SourceSnippet {
     }
 }
 
-/// Adds the failed steps' names and last output.
-pub(super) fn add_logs(report: &mut BuildReport, tails: &Mutex<Tails>) {
+/// Adds the failed steps' names and last output, and their lines of the Dockerfile where the daemon does not tell them.
+pub(super) fn add_logs(report: &mut BuildReport, tails: &Mutex<Tails>, dockerfile: Option<&NamedFile>) {
     let tails = tails.lock().unwrap_or_else(PoisonError::into_inner);
     for row in &mut report.platforms {
         let RowResult::Failed(failure) = &mut row.result else { continue };
         let Some(vertex) = failure.vertex.take().map(polyarch_builder::event::VertexId) else { continue };
         failure.vertex = tails.name(&vertex).map(str::to_owned);
         failure.log_tail = tails.lines(&vertex);
+        if let (None, Some(step), Some(file)) = (&failure.source, &failure.vertex, dockerfile) {
+            failure.source = located(file, step);
+        }
     }
+}
+
+/// The Dockerfile and what it is called.
+pub(super) struct NamedFile {
+    pub(super) name: String,
+    pub(super) file: Dockerfile,
+}
+
+fn located(NamedFile { name, file }: &NamedFile, step: &str) -> Option<SourceSnippet> {
+    let span = file.locate(step)?;
+    Some(SourceSnippet { file: name.clone(), text: file.lines.join("\n"), ranges: vec![(span.line, span.end_line)] })
 }

@@ -88,7 +88,8 @@ fn without_details_the_status_stream_tells_the_vertex() {
     let steps =
         Steps([(id("a"), step(None)), (id("b"), step(Some("context canceled"))), (id("c"), step(Some(failed)))].into());
     let error = classify(&Status::new(Code::Unknown, failed)).locate(&steps);
-    assert!(matches!(&error, SolveError::Step(got) if got.vertex == Some(id("c"))), "{error:?}");
+    let is_of = |got: &Failure| got.vertex == Some(id("c"));
+    assert!(matches!(&error, SolveError::StepFailed { code: 1, failure } if is_of(failure)), "{error:?}");
     let other = classify(&Status::new(Code::Unknown, "boom")).locate(&steps);
     assert!(matches!(other, SolveError::Daemon(_)), "{other:?}");
 }
