@@ -7,6 +7,8 @@ use std::time::Duration;
 pub struct Limits {
     /// Time to open a connection to a daemon (ssh included).
     pub connect: Duration,
+    /// Time a credential helper has to answer: it may ask a keychain, which may ask the user.
+    pub credential_helper: Duration,
     /// Time a Docker API call has to answer; removing a container with a large layer takes most of it.
     pub docker_request: Duration,
     /// Time to the first byte of an answer that comes after a whole image was copied (save, load, pull).
@@ -27,6 +29,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(20),
+            credential_helper: Duration::from_secs(30),
             docker_request: Duration::from_secs(120),
             docker_image: Duration::from_secs(3600),
             dind_ready: Duration::from_secs(90),

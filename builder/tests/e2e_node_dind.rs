@@ -18,6 +18,7 @@ use polyarch_builder::node::dind::DindError;
 use polyarch_builder::node::docker::DockerApi;
 use polyarch_builder::node::endpoint::HostEnv;
 use polyarch_builder::node::reach::{Reach, ReachError};
+use polyarch_registry::client::CredentialSources;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 struct Host {
@@ -86,6 +87,88 @@ async fn starts_a_daemon_and_removes_it_with_its_volumes() {
     dind.shutdown().await.unwrap();
     assert!(!host.is_there(&id).await);
     assert!(volumes.iter().all(|name| !host.has_volume(name)), "{volumes:?}");
+}
+
+/// Which store the daemon in the container has, and what was told about it.
+async fn store_of(host: &Host, more: &str) -> (bool, Vec<String>) {
+    let (reached, mut told) = node_bed::reach_with_events(&format!("{}{more}", host.builder), &host.env).await;
+    let reached = reached.unwrap();
+    reached.dind.unwrap().shutdown().await.unwrap();
+    let notices = std::iter::from_fn(|| told.try_recv().ok()).filter_map(|event| match event.kind {
+        EventKind::Notice { message } if message.contains("classic") => Some(message),
+        _ => None,
+    });
+    (reached.docker.unwrap().info.containerd_store, notices.collect())
+}
+
+#[tokio::test]
+async fn images_are_kept_in_containerd_unless_told_otherwise() {
+    let Some(host) = host() else { return };
+    assert_eq!(store_of(&host, "").await, (true, vec![]));
+    assert_eq!(store_of(&host, "&store=classic").await, (false, vec![]));
+    // The user's own words win, in an argument or in a file, which is left as it is.
+    let (containerd, notices) = store_of(&host, "&arg=--feature=containerd-snapshotter=false").await;
+    assert!(!containerd && notices.len() == 1, "{notices:?}");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("daemon.json");
+    // Docker 20.10 has no such feature; a name nobody knows stands for it.
+    std::fs::write(&file, r#"{"features":{"no-such-feature":true}}"#).unwrap();
+    let (containerd, notices) = store_of(&host, &format!("&volume={}:/etc/docker/daemon.json", file.display())).await;
+    assert!(!containerd && notices[0].contains("Docker 23"), "{notices:?}");
+}
+
+/// Docker's own client pulls through the API with a header; a daemon answers a refusal with what it was told.
+#[tokio::test]
+async fn the_image_is_pulled_with_the_users_credentials() {
+    let Some(host) = host() else { return };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let registry = listener.local_addr().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    // me:>>>???, whose JSON needs both characters in which the alphabets of base64 differ.
+    let config = format!(r#"{{"auths":{{"{registry}/team":{{"auth":"bWU6Pj4+Pz8/"}}}}}}"#);
+    std::fs::write(dir.path().join("config.json"), config).unwrap();
+    let credentials = CredentialSources { docker_config_dir: Some(dir.path().into()), ..Default::default() };
+    let (events, limits) = (EventSink::channel().0, Limits::default());
+    let reach = Reach { env: &host.env, limits: &limits, events: &events, credentials: &credentials };
+    let builder = format!("dind://?image={registry}/team/dind:1");
+    let seen = std::sync::Mutex::new(Vec::new());
+    let error = tokio::select! {
+        reached = reach.builder(&builder) => reached.unwrap_err(),
+        () = basic_registry(&listener, &seen) => unreachable!("it serves for ever"),
+    };
+    assert!(matches!(&error, ReachError::Dind(error) if matches!(**error, DindError::Image { .. })), "{error:?}");
+    let seen = seen.into_inner().unwrap();
+    assert!(seen.contains(&"Basic bWU6Pj4+Pz8/".to_owned()), "{seen:?}");
+}
+
+/// A plain HTTP registry that wants a password and has nothing.
+async fn basic_registry(listener: &tokio::net::TcpListener, seen: &std::sync::Mutex<Vec<String>>) {
+    use tokio::io::AsyncWriteExt;
+    loop {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut first = [0];
+        let _ = stream.peek(&mut first).await;
+        let mut head = Vec::new();
+        // A TLS handshake is answered as by any HTTP server.
+        if first != [22] {
+            let mut lines = BufReader::new(&mut stream).lines();
+            while let Ok(Some(line)) = lines.next_line().await
+                && !line.is_empty()
+            {
+                head.push(line);
+            }
+        }
+        let authorization = head.iter().find_map(|line| line.strip_prefix("Authorization: ").map(str::to_owned));
+        let answer = match (&authorization, first) {
+            (_, [22]) => "400 Bad Request\r\n",
+            (None, _) => "401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"r\"\r\n",
+            (Some(_), _) => "404 Not Found\r\n",
+        };
+        seen.lock().unwrap().extend(authorization);
+        let _ = stream
+            .write_all(format!("HTTP/1.1 {answer}Content-Length: 0\r\nConnection: close\r\n\r\n").as_bytes())
+            .await;
+    }
 }
 
 #[tokio::test]
@@ -165,8 +248,7 @@ async fn sweeps_what_a_killed_process_left() {
 #[tokio::test]
 async fn builds_inside_and_through_a_command_in_the_container() {
     let Some(host) = host() else { return };
-    let builder = format!("{}&arg=--feature=containerd-snapshotter=true", host.builder);
-    let reached = node_bed::reach(&builder, &host.env).await.unwrap();
+    let reached = node_bed::reach(&host.builder, &host.env).await.unwrap();
     let dind = reached.dind.unwrap();
     // The same bytes as `buildctl dial-stdio`: BuildKit's own API on the standard streams.
     let line = "exec docker -H unix:///var/run/docker.sock buildx dial-stdio";
@@ -186,8 +268,8 @@ async fn builds_inside_and_through_a_command_in_the_container() {
     }
 
     host.docker(&["exec", dind.id(), "rm", "/usr/bin/buildctl"]);
-    let (events, limits) = (EventSink::channel().0, Limits::default());
-    let reach = Reach { env: &host.env, limits: &limits, events: &events };
+    let (events, limits, credentials) = (EventSink::channel().0, Limits::default(), CredentialSources::default());
+    let reach = Reach { env: &host.env, limits: &limits, events: &events, credentials: &credentials };
     let error = reach.node(&inner).await.unwrap_err();
     let mut chain = String::new();
     let mut cause: Option<&dyn std::error::Error> = Some(&error);

@@ -9,11 +9,12 @@ use polyarch_builder::node::endpoint::HostEnv;
 use polyarch_builder::node::facts::{Feature, ImageStore};
 use polyarch_builder::node::probe::Node;
 use polyarch_builder::node::reach::Reach;
+use polyarch_registry::client::CredentialSources;
 
 async fn probe(builder: &str) -> Node {
     let (events, _told) = EventSink::channel();
-    let (env, limits) = (HostEnv::default(), Limits::default());
-    Reach { env: &env, limits: &limits, events: &events }.node(builder).await.unwrap()
+    let (env, limits, credentials) = (HostEnv::default(), Limits::default(), CredentialSources::default());
+    Reach { env: &env, limits: &limits, events: &events, credentials: &credentials }.node(builder).await.unwrap()
 }
 
 #[tokio::test]

@@ -55,21 +55,51 @@ async fn reaches_a_daemon_through_a_context_with_certificates() {
     let (Some(address), Some(certs)) = (node_bed::address("BED_DOCKER28_TLS"), node_bed::address("BED_TLS_DIR")) else {
         return;
     };
+    let files = [("ca.pem", "ca.pem"), ("cert.pem", "cert.pem"), ("key.pem", "key.pem")];
+    let (_dir, env) = context(&address, certs.as_ref(), &files, false);
+    assert_eq!(describe("docker", &env).await, "28.5 containerd");
+    assert_eq!(describe("far", &env).await, "28.5 containerd");
+}
+
+/// Makes the context `far`, current, with these certificate files under these names.
+fn context(
+    address: &str,
+    certs: &std::path::Path,
+    files: &[(&str, &str)],
+    skip_verify: bool,
+) -> (tempfile::TempDir, HostEnv) {
     let dir = tempfile::tempdir().unwrap();
     let id = polyarch_registry::oci::Digest::sha256("far").encoded().to_owned();
     let (meta, tls) =
         (dir.path().join("contexts/meta").join(&id), dir.path().join("contexts/tls").join(&id).join("docker"));
     std::fs::create_dir_all(&meta).unwrap();
     std::fs::create_dir_all(&tls).unwrap();
-    let text = format!(r#"{{"Name":"far","Endpoints":{{"docker":{{"Host":"{address}"}}}}}}"#);
-    std::fs::write(meta.join("meta.json"), text).unwrap();
+    let docker = format!(r#"{{"Host":"{address}","SkipTLSVerify":{skip_verify}}}"#);
+    std::fs::write(meta.join("meta.json"), format!(r#"{{"Name":"far","Endpoints":{{"docker":{docker}}}}}"#)).unwrap();
     std::fs::write(dir.path().join("config.json"), r#"{"currentContext":"far"}"#).unwrap();
-    for file in ["ca.pem", "cert.pem", "key.pem"] {
-        std::fs::copy(std::path::Path::new(&certs).join(file), tls.join(file)).unwrap();
+    for (from, to) in files {
+        std::fs::copy(certs.join(from), tls.join(to)).unwrap();
     }
     let env = HostEnv { docker_config: Some(dir.path().to_owned()), ..HostEnv::default() };
-    assert_eq!(describe("docker", &env).await, "28.5 containerd");
-    assert_eq!(describe("far", &env).await, "28.5 containerd");
+    (dir, env)
+}
+
+#[tokio::test]
+async fn a_context_that_skips_the_check_of_the_certificate_is_used_with_a_warning() {
+    let (Some(address), Some(certs)) = (node_bed::address("BED_DOCKER28_TLS"), node_bed::address("BED_TLS_DIR")) else {
+        return;
+    };
+    // The client's own certificate is no authority for the daemon's.
+    let files = [("cert.pem", "ca.pem"), ("cert.pem", "cert.pem"), ("key.pem", "key.pem")];
+    let (_checked, env) = context(&address, certs.as_ref(), &files, false);
+    let error = node_bed::reach("far", &env).await.unwrap_err();
+    assert!(matches!(error, ReachError::Docker { .. }), "{error:?}");
+
+    let (_unchecked, env) = context(&address, certs.as_ref(), &files, true);
+    let (reached, mut told) = node_bed::reach_with_events("far", &env).await;
+    assert!(reached.unwrap().docker.is_some());
+    let polyarch_builder::event::EventKind::Notice { message } = told.try_recv().unwrap().kind else { panic!() };
+    assert!(message.contains("is not checked") && message.contains("far says (SkipTLSVerify)"), "{message}");
 }
 
 #[tokio::test]

@@ -57,7 +57,7 @@ pub enum ContextError {
         #[source]
         source: serde_json::Error,
     },
-    /// The context has no Docker daemon, or wants its certificate unchecked.
+    /// The context has no Docker daemon.
     #[error("Docker context {name:?} {why}")]
     Unusable {
         /// Its name.
@@ -130,16 +130,16 @@ pub fn load(name: &str, env: &HostEnv) -> Result<DockerContext, ContextError> {
     if endpoint.host.is_empty() {
         return Err(unusable("has no Docker daemon"));
     }
-    if endpoint.skip_tls_verify {
-        return Err(unusable("skips the check of the daemon's certificate, which polyarch does not do"));
-    }
-    Ok(DockerContext { host: endpoint.host, tls: certificates(&contexts.join("tls").join(id).join("docker")) })
+    let tls = certificates(&contexts.join("tls").join(id).join("docker"), endpoint.skip_tls_verify);
+    Ok(DockerContext { host: endpoint.host, tls })
 }
 
-fn certificates(dir: &Path) -> Option<TlsFiles> {
+/// `SkipTLSVerify` alone also means TLS, as in docker/cli (`cli/context/docker/load.go`).
+fn certificates(dir: &Path, skip_verify: bool) -> Option<TlsFiles> {
     let files = TlsFiles::in_directory(dir);
     let client = files.client.filter(|(cert, key)| cert.exists() && key.exists());
-    files.ca.exists().then_some(TlsFiles { ca: files.ca, client, server_name: None })
+    let is_tls = skip_verify || files.ca.exists();
+    is_tls.then_some(TlsFiles { ca: files.ca, client, server_name: None, skip_verify })
 }
 
 fn read(path: &Path) -> Result<Option<String>, ContextError> {
@@ -207,12 +207,20 @@ mod tests {
     }
 
     #[test]
-    fn refuses_contexts_without_a_daemon_or_without_checks() {
+    fn a_context_may_skip_the_check_of_the_certificate() {
+        let (dir, env) = machine();
+        write(&meta(dir.path(), "x"), r#"{"Endpoints":{"docker":{"Host":"tcp://h:1","SkipTLSVerify":true}}}"#);
+        let tls = dir.path().join("contexts/tls").join(Digest::sha256("x").encoded()).join("docker");
+        let unchecked = TlsFiles { client: None, skip_verify: true, ..TlsFiles::in_directory(&tls) };
+        assert_eq!(load("x", &env).unwrap().tls, Some(unchecked));
+    }
+
+    #[test]
+    fn refuses_contexts_without_a_daemon() {
         let (dir, env) = machine();
         for (text, want) in [
             (r#"{"Name":"k8s","Endpoints":{}}"#, "has no Docker daemon"),
             (r#"{"Endpoints":{"docker":{"Host":""}}}"#, "has no Docker daemon"),
-            (r#"{"Endpoints":{"docker":{"Host":"tcp://h:1","SkipTLSVerify":true}}}"#, "skips the check"),
         ] {
             write(&meta(dir.path(), "x"), text);
             assert!(load("x", &env).unwrap_err().to_string().contains(want), "{text}");

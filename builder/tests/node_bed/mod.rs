@@ -8,6 +8,7 @@ use polyarch_builder::event_sink::EventSink;
 use polyarch_builder::limits::Limits;
 use polyarch_builder::node::endpoint::HostEnv;
 use polyarch_builder::node::reach::{Reach, ReachError, Reached};
+use polyarch_registry::client::CredentialSources;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 /// Returns an address of the bed, or says that the test is skipped. `POLYARCH_BED_REQUIRED=1` makes that a failure.
@@ -31,8 +32,8 @@ pub async fn reach_with_events(
     env: &HostEnv,
 ) -> (Result<Reached, ReachError>, UnboundedReceiver<Event>) {
     let (events, told) = EventSink::channel();
-    let limits = Limits::default();
-    (Reach { env, limits: &limits, events: &events }.builder(builder).await, told)
+    let (limits, credentials) = (Limits::default(), CredentialSources::default());
+    (Reach { env, limits: &limits, events: &events, credentials: &credentials }.builder(builder).await, told)
 }
 
 /// Returns a tar stream as `docker save` writes it: one image with one small layer.

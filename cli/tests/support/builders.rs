@@ -43,8 +43,6 @@ pub struct Builder {
     pub base: String,
     /// Whether it has named contexts.
     pub has_contexts: bool,
-    /// Whether the daemon says which line of the Dockerfile failed, and how.
-    pub tells_source: bool,
     /// Whether every run has a daemon of its own, with an empty cache.
     pub is_fresh: bool,
     /// The daemon in which nothing may be left.
@@ -63,7 +61,6 @@ impl Builder {
             env: Vec::new(),
             base: image.clone(),
             has_contexts: true,
-            tells_source: true,
             is_fresh: false,
             docker,
             bridge: None,
@@ -73,12 +70,12 @@ impl Builder {
             Cell::Docker20 => {
                 let host = docker("BED_DOCKER20")?;
                 let env = vec![("DOCKER_HOST", host.host.clone())];
-                Self { env, has_contexts: false, tells_source: false, ..plain("docker".to_owned(), Some(host)) }
+                Self { env, has_contexts: false, ..plain("docker".to_owned(), Some(host)) }
             }
             Cell::Docker28 => plain(Bed::require("BED_DOCKER28")?, docker("BED_DOCKER28")),
             Cell::Docker28Classic => plain(Bed::require("BED_DOCKER28_CLASSIC")?, docker("BED_DOCKER28_CLASSIC")),
-            Cell::Dind => Self::dind("")?,
-            Cell::DindContainerd => Self::dind("&arg=--feature=containerd-snapshotter=true")?,
+            Cell::Dind => Self::dind("&store=classic")?,
+            Cell::DindContainerd => Self::dind("")?,
             Cell::Tls => {
                 let env =
                     vec![("DOCKER_TLS_VERIFY", "1".to_owned()), ("DOCKER_CERT_PATH", Bed::require("BED_TLS_DIR")?)];
@@ -118,7 +115,6 @@ impl Builder {
             env: vec![("DOCKER_HOST", host.host.clone())],
             base,
             has_contexts: true,
-            tells_source: true,
             is_fresh: true,
             docker: Some(host),
             bridge: None,

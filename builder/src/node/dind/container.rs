@@ -10,6 +10,11 @@ use crate::node::owner::Owner;
 /// Where dockerd and containerd keep images; overlay file systems do not stack, so each gets an anonymous volume.
 const VOLUMES: [&str; 2] = ["/var/lib/docker", "/var/lib/containerd"];
 
+/// Where dockerd reads its configuration.
+pub(super) const DAEMON_FILE: &str = "/etc/docker/daemon.json";
+/// Makes dockerd use the containerd image store. A version that does not know the feature passes over it.
+pub(super) const CONTAINERD_STORE: &str = "{\"features\": {\"containerd-snapshotter\": true}}\n";
+
 /// Returns the request; the same a `docker run` with these options would send.
 pub(super) fn body(options: &DindOptions, owner: &Owner) -> ContainerCreateBody {
     let list = |values: &[String]| Some(values.to_vec()).filter(|values| !values.is_empty());

@@ -9,15 +9,18 @@ pub mod options;
 use std::sync::Arc;
 use std::time::Duration;
 
+use polyarch_registry::client::CredentialError;
+use polyarch_registry::oci::Reference;
 use tokio::time::Instant;
 
-pub use options::{DindOptions, Pull};
+pub use options::{DindOptions, DindStore, Pull};
 
 use super::cleanup::block_briefly;
 use super::dial::Dialer;
 use super::dialers::ExecDialer;
-use super::docker::{DockerApi, DockerError};
+use super::docker::{DockerApi, DockerError, PullCredential};
 use super::owner::{self, Owner};
+use super::reach::Reach;
 use crate::event::EventKind;
 use crate::event_sink::EventSink;
 use crate::limits::Limits;
@@ -52,6 +55,15 @@ pub enum DindError {
         /// Cause.
         #[source]
         source: DockerError,
+    },
+    /// The credentials to pull the image with cannot be read.
+    #[error("the credentials for image {image} cannot be read")]
+    Credentials {
+        /// The image.
+        image: String,
+        /// Cause.
+        #[source]
+        source: CredentialError,
     },
     /// The image is not there and must not be pulled.
     #[error("image {image} is not on the Docker host and pull=never forbids pulling it")]
@@ -101,17 +113,13 @@ impl Dind {
     ///
     /// # Errors
     /// [`DindError`]; then nothing of ours is left on the host.
-    pub async fn start(
-        outer: &DockerApi,
-        options: &DindOptions,
-        limits: &Limits,
-        events: &EventSink,
-    ) -> Result<Self, DindError> {
+    pub async fn start(outer: &DockerApi, options: &DindOptions, reach: &Reach<'_>) -> Result<Self, DindError> {
+        let Reach { limits, events, .. } = *reach;
         for id in sweep(outer).await.map_err(DindError::Host)? {
             let short = id.get(..12).unwrap_or(&id);
             notice(events, format!("removed Docker-in-Docker container {short} of a run that was killed"));
         }
-        ensure_image(outer, options, events).await?;
+        ensure_image(outer, options, reach).await?;
         let in_start = |source| DindError::Start { image: options.image.clone(), source };
         let owner = Owner::this();
         let name = format!("polyarch-dind-{}-{:08x}", owner.pid, rand::random::<u32>());
@@ -119,7 +127,11 @@ impl Dind {
         // The guard is there before the container: the request may succeed after its future was dropped.
         let mut dind = Self { id: name.clone(), outer: outer.clone(), dialer, removed: false };
         dind.id = outer.create_container(&name, container::body(options, &owner)).await.map_err(in_start)?;
-        let started = match outer.start_container(&dind.id).await.map_err(in_start) {
+        let begun = async {
+            dind.configure(options).await?;
+            outer.start_container(&dind.id).await
+        };
+        let started = match begun.await.map_err(in_start) {
             Ok(()) => dind.ready(options, limits).await,
             Err(error) => Err(error),
         };
@@ -129,6 +141,19 @@ impl Dind {
                 dind.remove().await;
                 Err(error)
             }
+        }
+    }
+
+    /// Tells the daemon where to keep images, in its file: as an argument, a daemon that does not know it would not
+    /// start. A file that is there already is the image's or the user's own.
+    async fn configure(&self, options: &DindOptions) -> Result<(), DockerError> {
+        let file = match options.store {
+            DindStore::Containerd if options.sets_store() => container::CONTAINERD_STORE,
+            _ => return Ok(()),
+        };
+        match self.outer.has_file(&self.id, container::DAEMON_FILE).await? {
+            true => Ok(()),
+            false => self.outer.put_file(&self.id, container::DAEMON_FILE, file.as_bytes()).await,
         }
     }
 
@@ -227,8 +252,8 @@ async fn sweep(outer: &DockerApi) -> Result<Vec<String>, DockerError> {
     Ok(removed)
 }
 
-async fn ensure_image(outer: &DockerApi, options: &DindOptions, events: &EventSink) -> Result<(), DindError> {
-    let image = &options.image;
+async fn ensure_image(outer: &DockerApi, options: &DindOptions, reach: &Reach<'_>) -> Result<(), DindError> {
+    let (image, events) = (&options.image, reach.events);
     let present = match options.pull {
         Pull::Always => false,
         Pull::Missing | Pull::Never => outer.image(image).await.map_err(DindError::Host)?.is_some(),
@@ -239,9 +264,20 @@ async fn ensure_image(outer: &DockerApi, options: &DindOptions, events: &EventSi
         (false, _) => {}
     }
     notice(events, format!("pulling {image} for Docker-in-Docker"));
-    outer.pull(image).await.map_err(|source| DindError::Image { image: image.clone(), source })?;
+    let credential = credential(image, reach).await?;
+    outer.pull(image, credential).await.map_err(|source| DindError::Image { image: image.clone(), source })?;
     notice(events, format!("pulled {image}"));
     Ok(())
+}
+
+/// The user's credential for the image's registry, as `docker pull` would send it to the same daemon.
+async fn credential(image: &str, reach: &Reach<'_>) -> Result<Option<PullCredential>, DindError> {
+    // What is no reference is the daemon's to refuse.
+    let Ok(reference) = image.parse::<Reference>() else { return Ok(None) };
+    let (host, repository) = (reference.host(), reference.repository());
+    let found = reach.credentials.find(host, repository, reach.limits.credential_helper).await;
+    let found = found.map_err(|source| DindError::Credentials { image: image.to_owned(), source })?;
+    Ok(found.map(|credential| PullCredential { host: host.to_owned(), credential }))
 }
 
 fn notice(events: &EventSink, message: String) {

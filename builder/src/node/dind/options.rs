@@ -8,8 +8,8 @@ use crate::node::endpoint::QueryError;
 pub const DEFAULT_IMAGE: &str = "docker:dind";
 
 /// Every option, for errors and help.
-const KNOWN: &str = "arg, cap-add, cap-drop, env, image, memory, network, privileged, pull, security-opt, tmpfs, volume \
-     (or mount), host";
+const KNOWN: &str = "arg, cap-add, cap-drop, env, image, memory, network, privileged, pull, security-opt, store, tmpfs, \
+     volume (or mount), host";
 
 /// When to pull the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -21,6 +21,16 @@ pub enum Pull {
     Always,
     /// Never: it must be there.
     Never,
+}
+
+/// Where the daemon keeps images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DindStore {
+    /// In containerd, where the daemon knows how (Docker 23): results leave by digest and as they are.
+    #[default]
+    Containerd,
+    /// As the image is set up; before Docker 29 that is the classic store.
+    Classic,
 }
 
 /// What to start.
@@ -50,6 +60,8 @@ pub struct DindOptions {
     pub memory: Option<i64>,
     /// `--pull`.
     pub pull: Pull,
+    /// Where the daemon keeps images.
+    pub store: DindStore,
 }
 
 impl Default for DindOptions {
@@ -67,6 +79,7 @@ impl Default for DindOptions {
             args: Vec::new(),
             memory: None,
             pull: Pull::Missing,
+            store: DindStore::Containerd,
         }
     }
 }
@@ -88,6 +101,13 @@ impl DindOptions {
     pub fn is_privileged(&self) -> bool {
         let named = !self.cap_add.is_empty() || !self.cap_drop.is_empty() || !self.security_opt.is_empty();
         self.privileged.unwrap_or(!named)
+    }
+
+    /// Returns whether the daemon is to be told where it keeps images. The user's own arguments come first: dockerd
+    /// refuses what is set by an argument and in its file.
+    pub fn sets_store(&self) -> bool {
+        let own = |arg: &String| arg.starts_with("--feature") || arg.starts_with("--config-file");
+        !self.args.iter().any(own)
     }
 
     fn set(&mut self, key: &str, value: String) -> Result<(), QueryError> {
@@ -117,6 +137,13 @@ impl DindOptions {
                     "always" => Pull::Always,
                     "never" => Pull::Never,
                     _ => return Err(bad("missing, always or never")),
+                }
+            }
+            "store" => {
+                self.store = match value.as_str() {
+                    "containerd" => DindStore::Containerd,
+                    "classic" => DindStore::Classic,
+                    _ => return Err(bad("containerd or classic")),
                 }
             }
             _ => return Err(QueryError::UnknownKey { key: key.to_owned(), known: KNOWN }),
@@ -166,6 +193,7 @@ mod tests {
             ("arg", "--mtu=1400"),
             ("memory", "2g"),
             ("pull", "never"),
+            ("store", "classic"),
         ])
         .unwrap();
         let want = DindOptions {
@@ -181,8 +209,18 @@ mod tests {
             args: vec!["--mtu=1400".into()],
             memory: Some(2 << 30),
             pull: Pull::Never,
+            store: DindStore::Classic,
         };
         assert_eq!(options, want);
+    }
+
+    #[test]
+    fn the_store_is_left_to_the_arguments_that_set_it() {
+        assert_eq!(DindOptions::default().store, DindStore::Containerd);
+        assert!(DindOptions::default().sets_store());
+        assert!(read(&[("arg", "--mtu=1400")]).unwrap().sets_store());
+        assert!(!read(&[("arg", "--feature=containerd-snapshotter=false")]).unwrap().sets_store());
+        assert!(!read(&[("arg", "--config-file=/d.json")]).unwrap().sets_store());
     }
 
     #[test]
@@ -201,6 +239,7 @@ mod tests {
             ("memory", "-1"),
             ("memory", "9999999999g"),
             ("pull", "sometimes"),
+            ("store", "disk"),
             ("mount", "/only"),
             ("mount", "a:b"),
             ("image", ""),

@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::io;
 
+use bollard::auth::DockerCredentials;
 use bollard::query_parameters::{CreateImageOptions, ImportImageOptions, ListImagesOptions, RemoveImageOptions};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt};
+use polyarch_registry::client::{Credential, Secret};
 use polyarch_registry::oci::Digest;
 
 use super::{DockerApi, DockerError};
@@ -17,6 +19,15 @@ pub struct LocalImage {
     pub id: String,
     /// Digests of its uncompressed layers, base first; those polyarch cannot read are left out.
     pub diff_ids: Vec<Digest>,
+}
+
+/// What a daemon pulls an image with.
+#[derive(Debug, Clone)]
+pub struct PullCredential {
+    /// The registry, as in a reference.
+    pub host: String,
+    /// The credential.
+    pub credential: Credential,
 }
 
 impl DockerApi {
@@ -50,14 +61,14 @@ impl DockerApi {
         Ok(images.into_iter().flat_map(|image| image.repo_tags).filter(|tag| tag.starts_with(&prefix)).collect())
     }
 
-    /// Pulls an image with the daemon's own means, without credentials.
+    /// Pulls an image with the daemon's own means. It gets the credential itself (`X-Registry-Auth`).
     ///
     /// # Errors
     /// [`DockerError`].
-    pub async fn pull(&self, reference: &str) -> Result<(), DockerError> {
+    pub async fn pull(&self, reference: &str, credential: Option<PullCredential>) -> Result<(), DockerError> {
         let options = CreateImageOptions { from_image: Some(with_tag(reference)), ..Default::default() };
         let wrap = |error| DockerError::new("pull an image", error);
-        let mut answers = std::pin::pin!(self.patient.create_image(Some(options), None, None));
+        let mut answers = std::pin::pin!(self.patient.create_image(Some(options), None, credential.map(for_daemon)));
         while let Some(answer) = answers.next().await {
             if let Some(message) = answer.map_err(wrap)?.error_detail.and_then(|detail| detail.message) {
                 return Err(DockerError::Failed { action: "pull an image", message });
@@ -106,6 +117,29 @@ impl DockerApi {
         let options = RemoveImageOptions { force, noprune: true, platforms: None };
         let answer = self.docker.remove_image(reference, Some(options), None).await;
         answer.map(drop).map_err(|error| DockerError::new("remove a reference", error))
+    }
+}
+
+/// The form of docker/cli (`cli/command/registry.go`): Docker Hub has an address of its own.
+fn for_daemon(PullCredential { host, credential }: PullCredential) -> DockerCredentials {
+    let serveraddress = Some(match host.as_str() {
+        "docker.io" => "https://index.docker.io/v1/".to_owned(),
+        _ => host,
+    });
+    let text = |secret: Secret| Some(secret.expose().to_owned());
+    match credential {
+        Credential::Password { username, password } => DockerCredentials {
+            username: Some(username),
+            password: text(password),
+            serveraddress,
+            ..DockerCredentials::default()
+        },
+        Credential::Identity(token) => {
+            DockerCredentials { identitytoken: text(token), serveraddress, ..DockerCredentials::default() }
+        }
+        Credential::Registry(token) => {
+            DockerCredentials { registrytoken: text(token), serveraddress, ..DockerCredentials::default() }
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod containers;
 mod error;
+mod files;
 mod images;
 mod transport;
 mod version;
@@ -16,6 +17,7 @@ use bollard::{API_DEFAULT_VERSION, Docker};
 
 pub use containers::ContainerState;
 pub use error::DockerError;
+pub use images::PullCredential;
 pub use version::{DaemonInfo, DaemonVersion};
 
 use self::transport::Connections;

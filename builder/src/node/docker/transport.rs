@@ -60,8 +60,39 @@ impl Connections {
 
 /// Servers on sockets want the path alone and a `Host`.
 fn origin_form(mut request: BollardRequest) -> Result<BollardRequest, Error> {
+    if let Some(value) = request.headers_mut().get_mut(REGISTRY_AUTH) {
+        *value = url_safe(value);
+    }
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     *request.uri_mut() = path.parse::<Uri>()?;
     request.headers_mut().insert(HOST, HeaderValue::from_static("docker"));
     Ok(request)
+}
+
+/// Credentials of a pull.
+const REGISTRY_AUTH: &str = "x-registry-auth";
+
+/// Bollard writes the ordinary alphabet of base64, Docker reads the one for URLs (RFC 4648, section 5), and takes what it
+/// cannot read for no credentials.
+fn url_safe(value: &HeaderValue) -> HeaderValue {
+    let bytes = value.as_bytes().iter().map(|byte| match byte {
+        b'+' => b'-',
+        b'/' => b'_',
+        other => *other,
+    });
+    let mut value = HeaderValue::from_bytes(&bytes.collect::<Vec<u8>>()).unwrap_or_else(|_| value.clone());
+    value.set_sensitive(true);
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_in_the_alphabet_docker_reads() {
+        let value = url_safe(&HeaderValue::from_static("ab+/cd=="));
+        assert_eq!(value.as_bytes(), b"ab-_cd==");
+        assert!(value.is_sensitive());
+    }
 }

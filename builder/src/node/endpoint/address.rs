@@ -8,19 +8,21 @@ use super::query::{Query, QueryError};
 /// Certificates of a TLS connection, as files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// Authorities the server's certificate must come from.
+    /// Authorities the server's certificate must come from; not read with `skip_verify`.
     pub ca: PathBuf,
     /// Client certificate and key.
     pub client: Option<(PathBuf, PathBuf)>,
     /// Name the server's certificate must have, if not the host's.
     pub server_name: Option<String>,
+    /// Any certificate of the server will do: only what the user has asked for by name sets this.
+    pub skip_verify: bool,
 }
 
 impl TlsFiles {
     /// Returns Docker's three file names inside `dir`.
     pub fn in_directory(dir: &Path) -> Self {
         let client = Some((dir.join("cert.pem"), dir.join("key.pem")));
-        Self { ca: dir.join("ca.pem"), client, server_name: None }
+        Self { ca: dir.join("ca.pem"), client, server_name: None, skip_verify: false }
     }
 
     /// Reads `ca`, `cert`, `key` and `servername`; none of them means plain TCP.
@@ -33,7 +35,7 @@ impl TlsFiles {
             (None, Some(_)) => return Err(QueryError::Incomplete { key: "key", needs: "cert" }),
         };
         match query.take("ca") {
-            Some(ca) => Ok(Some(Self { ca: ca.into(), client, server_name })),
+            Some(ca) => Ok(Some(Self { ca: ca.into(), client, server_name, skip_verify: false })),
             None if client.is_some() => Err(QueryError::Incomplete { key: "cert", needs: "ca" }),
             None if server_name.is_some() => Err(QueryError::Incomplete { key: "servername", needs: "ca" }),
             None => Ok(None),

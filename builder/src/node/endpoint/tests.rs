@@ -59,7 +59,12 @@ fn reads_certificates_of_a_buildkit_address() {
     let Endpoint::BuildkitTcp(target) = parse("buildkit+tcp://h:1?ca=/ca&cert=/c&key=/k&servername=n") else {
         panic!("not a BuildKit address")
     };
-    let files = TlsFiles { ca: "/ca".into(), client: Some(("/c".into(), "/k".into())), server_name: Some("n".into()) };
+    let files = TlsFiles {
+        ca: "/ca".into(),
+        client: Some(("/c".into(), "/k".into())),
+        server_name: Some("n".into()),
+        skip_verify: false,
+    };
     assert_eq!(target, TcpTarget { address: "h:1".into(), tls: Some(files) });
 }
 

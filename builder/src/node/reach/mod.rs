@@ -11,10 +11,12 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use polyarch_registry::client::CredentialSources;
+
 use super::context;
 use super::dial::{Dialer, Transport};
 use super::dialers::{Alpn, ExecDialer, SshDialer, TcpDialer, TlsDialer, UnixDialer};
-use super::dind::Dind;
+use super::dind::{Dind, DindStore};
 use super::docker::{DaemonInfo, DaemonVersion, DockerApi};
 use super::endpoint::{Endpoint, EndpointError, HostEnv, SshTarget, TcpTarget};
 use crate::event::EventKind;
@@ -23,8 +25,8 @@ use crate::limits::Limits;
 
 pub use error::{ReachError, Tried};
 
-/// How a Docker-in-Docker image before Docker 29 gets the better store (`dockerd --feature`, Docker 28).
-const CONTAINERD_HINT: &str = "with Docker 28, arg=--feature=containerd-snapshotter=true in the builder's options makes it send content by digest";
+/// What a Docker-in-Docker image lacks that keeps images in the classic store all the same.
+const CONTAINERD_HINT: &str = "layers are compressed here; an image with Docker 23 or newer sends content by digest, and store=classic is how to ask for this";
 
 /// A daemon that answered.
 #[derive(Debug)]
@@ -61,6 +63,8 @@ pub struct Reach<'a> {
     pub limits: &'a Limits,
     /// For notices while a container starts.
     pub events: &'a EventSink,
+    /// The user's credentials, for pulling a Docker-in-Docker image.
+    pub credentials: &'a CredentialSources,
 }
 
 impl Reach<'_> {
@@ -88,10 +92,10 @@ impl Reach<'_> {
         host: &Endpoint,
     ) -> Result<Reached, ReachError> {
         let outer = self.docker(text, host).await?;
-        let dind = Dind::start(&outer.api, options, self.limits, self.events).await;
+        let dind = Dind::start(&outer.api, options, self).await;
         let dind = dind.map_err(|error| ReachError::Dind(Box::new(error)))?;
         let inner = self.ask(text, Arc::clone(dind.dialer())).await?;
-        if !inner.info.containerd_store {
+        if !inner.info.containerd_store && options.store == DindStore::Containerd {
             let message =
                 format!("the daemon in {} keeps images in the classic store; {CONTAINERD_HINT}", options.image);
             self.events.send(EventKind::Notice { message });
@@ -137,6 +141,14 @@ impl Reach<'_> {
         let context = context::load(name, self.env)?;
         match (Endpoint::parse(&context.host, &HostEnv::default())?, context.tls) {
             (Endpoint::Tcp(target), tls @ Some(_)) => {
+                if tls.as_ref().is_some_and(|tls| tls.skip_verify) {
+                    let message = format!(
+                        "the certificate of {} is not checked, as the Docker context {name} says (SkipTLSVerify): \
+                         anybody on the way there can read and change the build",
+                        target.address
+                    );
+                    self.events.send(EventKind::Notice { message });
+                }
                 self.ask(text, tcp(text, &TcpTarget { tls, ..target }, Alpn::Http1)?).await
             }
             _ => self.host(text, &context.host).await,

@@ -12,8 +12,8 @@ fn machine(dir: &tempfile::TempDir) -> HostEnv {
 
 async fn reach(env: &HostEnv, builder: &str) -> Result<Reached, ReachError> {
     let (events, _kept) = EventSink::channel();
-    let limits = Limits::default();
-    Reach { env, limits: &limits, events: &events }.builder(builder).await
+    let (limits, credentials) = (Limits::default(), CredentialSources::default());
+    Reach { env, limits: &limits, events: &events, credentials: &credentials }.builder(builder).await
 }
 
 #[test]

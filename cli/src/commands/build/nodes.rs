@@ -16,7 +16,12 @@ use crate::exit_code::ExitCode;
 
 /// Reaches all builders at once.
 pub(super) async fn connect(means: &Means<'_>) -> Result<Vec<Node>, Diagnostic> {
-    let reach = Reach { env: &means.settings.host_env, limits: &means.limits, events: &means.events };
+    let reach = Reach {
+        env: &means.settings.host_env,
+        limits: &means.limits,
+        events: &means.events,
+        credentials: &means.settings.registries.credentials,
+    };
     let work = join_all(means.settings.builders.iter().map(|builder| reach.node(builder)));
     let reached = tokio::select! {
         reached = work => reached,

@@ -97,7 +97,12 @@ async fn target(means: &Means<'_>, nodes: &[Node]) -> Result<Target, Diagnostic>
         let (name, version) = (node.builder.clone(), node.facts.version.clone());
         return Ok(Target { name, version, docker, capacity: capacity(&node.facts) });
     }
-    let reach = Reach { env: &means.settings.host_env, limits: &means.limits, events: &means.events };
+    let reach = Reach {
+        env: &means.settings.host_env,
+        limits: &means.limits,
+        events: &means.events,
+        credentials: &means.settings.registries.credentials,
+    };
     let none = "no Docker daemon to load the image into";
     let reached = reach.builder(USUAL).await.map_err(|error| {
         let diagnostic = Diagnostic::new(ExitCode::Plan, &error).context(none);
