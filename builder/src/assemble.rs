@@ -9,7 +9,7 @@ use polyarch_registry::oci::index_builder::{IndexBuilder, IndexProblem};
 use polyarch_registry::oci::media_type::Format;
 use polyarch_registry::oci::{Annotations, Descriptor, Platform, RawManifest};
 
-use crate::run::BuiltImage;
+use crate::image::BuiltImage;
 
 /// Annotations of the index and of its entries.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -89,8 +89,8 @@ mod tests {
     use polyarch_registry::oci::{Digest, media_type};
 
     use super::*;
-    use crate::buildkit::Steps;
-    use crate::run::outcome::Attestation;
+    use crate::image::Attestation;
+    use crate::steps::Steps;
 
     fn image(platform: &str) -> BuiltImage {
         let platform: Platform = platform.parse().unwrap();

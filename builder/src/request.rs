@@ -59,6 +59,36 @@ pub struct BuildRequest {
     pub manifest_annotations: Vec<ManifestAnnotation>,
 }
 
+impl BuildRequest {
+    /// Returns a request with nothing but these: no platform, no option.
+    pub fn of(context: ContextSource, dockerfile: DockerfileSource) -> Self {
+        Self {
+            context,
+            dockerfile,
+            platforms: Vec::new(),
+            target: None,
+            build_args: IndexMap::new(),
+            build_contexts: IndexMap::new(),
+            secrets: IndexMap::new(),
+            ssh: IndexMap::new(),
+            labels: IndexMap::new(),
+            no_cache: NoCache::Allow,
+            pull: false,
+            cache_from: Vec::new(),
+            cache_to: Vec::new(),
+            attestations: IndexMap::new(),
+            add_hosts: Vec::new(),
+            network: Network::Default,
+            shm_size: None,
+            ulimits: Vec::new(),
+            allow: Vec::new(),
+            compression: Compression::default(),
+            format: Format::Oci,
+            manifest_annotations: Vec::new(),
+        }
+    }
+}
+
 /// An annotation of one level of one platform (or of all).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManifestAnnotation {

@@ -36,12 +36,12 @@ async fn a_failing_platform_leaves_the_other(daemon: &str, export: impl Fn() -> 
         |e: &EventKind| matches!(e, EventKind::VertexFinished { vertex, error: Some(_), .. } if vertex == failed);
     assert!(events.iter().any(finished), "{events:#?}");
     assert!(log_text(&events).contains("giving up"));
+    assert!(matches!(&error, SolveError::StepFailed { code: 7, .. }), "{error:?}");
     if daemon == "BED_DOCKER20" {
-        // BuildKit 0.8 sends no details.
-        assert!(matches!(&error, SolveError::Step(_)), "{error:?}");
+        // BuildKit 0.8 sends no details; the code is in its text.
+        assert!(failure.sources.is_empty());
         return;
     }
-    assert!(matches!(&error, SolveError::StepFailed { code: 7, .. }), "{error:?}");
     let source = &failure.sources[0];
     assert_eq!((source.file.as_str(), source.text.as_str()), ("Dockerfile", dockerfile.as_str()));
     let lines: Vec<_> = source.ranges.iter().map(|range| (range.start, range.end)).collect();

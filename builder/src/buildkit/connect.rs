@@ -12,6 +12,7 @@ use bollard_buildkit_proto::moby::buildkit::v1 as proto;
 use bollard_buildkit_proto::pb;
 use hyper_util::rt::TokioIo;
 use polyarch_registry::oci::Platform;
+use polyarch_registry::verify::chain;
 use proto::control_client::ControlClient;
 use tonic::transport::{Channel, Endpoint};
 
@@ -138,16 +139,13 @@ impl Worker {
 
 /// A broken connection is a status whose reason is only in its causes: what ssh or a container's runtime said, for one.
 fn with_causes(status: &tonic::Status) -> String {
-    let mut message = status.message().to_owned();
-    let mut cause = std::error::Error::source(status);
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !message.ends_with(&text) {
-            message = format!("{message}: {text}");
-        }
-        cause = error.source();
+    let message = status.message();
+    match std::error::Error::source(status).map(chain) {
+        None => message.to_owned(),
+        // The message is the first cause's text.
+        Some(causes) if causes.starts_with(message) => causes,
+        Some(causes) => format!("{message}: {causes}"),
     }
-    message
 }
 
 async fn open_channel(transport: Transport) -> Result<Channel, ConnectError> {

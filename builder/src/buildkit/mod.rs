@@ -21,4 +21,3 @@ pub use error::SolveError;
 pub use export::Export;
 pub use session::{Session, SessionServices};
 pub use solve::{SolveOutcome, SolveSpec};
-pub use status::{Step, Steps};

@@ -20,9 +20,10 @@ use super::connect::Worker;
 use super::error::SolveError;
 use super::export::{Attrs, Export};
 use super::session::Session;
-use super::status::{StatusMapper, Steps};
+use super::status::StatusMapper;
 use crate::event_sink::EventSink;
 use crate::request::CacheSpec;
+use crate::steps::Steps;
 
 /// BuildKit's built-in Dockerfile frontend; a `# syntax=` line makes it hand over to an image.
 pub(super) const FRONTEND: &str = "dockerfile.v0";

@@ -15,8 +15,9 @@ use polyarch_registry::verify::{StoreSource, VerifyOptions, check_layer};
 use tokio::task::JoinSet;
 
 use super::arrivals::Arrivals;
-use super::outcome::{Attestation, BuiltImage, PlatformError};
-use crate::buildkit::Steps;
+use super::outcome::PlatformError;
+use crate::image::{Attestation, BuiltImage};
+use crate::steps::Steps;
 
 /// An unchecked result in the store.
 pub struct Found {

@@ -15,11 +15,12 @@ use tokio_util::sync::CancellationToken;
 use super::check;
 use super::content::NodeSession;
 use super::dispatch::Executor;
-use super::outcome::{Built, BuiltImage, PlatformError};
+use super::outcome::{Built, PlatformError};
 use crate::buildkit::Export;
 use crate::buildkit::export::ImageOptions;
 use crate::classic::{ClassicImage, SaveSpec, TemporaryTag, save};
 use crate::event_sink::EventSink;
+use crate::image::BuiltImage;
 use crate::node::docker::DockerApi;
 use crate::request::{BuildRequest, Compression, CompressionKind};
 

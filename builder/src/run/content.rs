@@ -14,14 +14,16 @@ use tokio_util::sync::CancellationToken;
 use super::arrivals::Arrivals;
 use super::check;
 use super::dispatch::Executor;
-use super::outcome::{Attestation, Built, BuiltImage, PlatformError};
+use super::outcome::{Built, PlatformError};
 use crate::buildkit::attrs::{SessionNames, entitlements, frontend_attrs};
 use crate::buildkit::export::ImageOptions;
 use crate::buildkit::solve::new_ref;
-use crate::buildkit::{CallAnswer, CallSpec, Export, Session, SolveError, SolveOutcome, SolveSpec, Steps, Worker};
+use crate::buildkit::{CallAnswer, CallSpec, Export, Session, SolveError, SolveOutcome, SolveSpec, Worker};
 use crate::event::EventKind;
 use crate::event_sink::EventSink;
+use crate::image::{Attestation, BuiltImage};
 use crate::request::BuildRequest;
+use crate::steps::Steps;
 
 /// One node's BuildKit with an open session; shared by every platform built there.
 pub struct NodeSession {

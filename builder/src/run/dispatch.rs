@@ -14,9 +14,10 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::outcome::{Built, BuiltImage, PlatformError, PlatformOutcome};
+use super::outcome::{Built, PlatformError, PlatformOutcome};
 use crate::event::{EventKind, Outcome};
 use crate::event_sink::EventSink;
+use crate::image::BuiltImage;
 
 /// Builds platforms on one node.
 pub trait Executor: Send + Sync {
@@ -169,7 +170,7 @@ mod tests {
     use polyarch_registry::oci::{Descriptor, Digest, RawManifest, media_type};
 
     use super::*;
-    use crate::buildkit::Steps;
+    use crate::steps::Steps;
 
     /// What a fake does with a platform.
     enum Script {

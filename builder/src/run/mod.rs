@@ -14,4 +14,6 @@ pub mod push;
 pub mod session;
 
 pub use dispatch::{Executor, Job, OnFailure, dispatch};
-pub use outcome::{Built, BuiltImage, PlatformError, PlatformOutcome};
+pub use outcome::{Built, PlatformError, PlatformOutcome};
+
+pub use crate::image::BuiltImage;

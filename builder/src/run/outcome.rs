@@ -4,32 +4,15 @@
 
 use std::time::Duration;
 
-use polyarch_registry::oci::{Descriptor, Platform, RawManifest};
+use polyarch_registry::oci::Platform;
 use polyarch_registry::store::StoreError;
 use polyarch_registry::transfer::PullError;
 use polyarch_registry::verify::chain;
 
-use crate::buildkit::{ConnectError, SolveError, Steps};
+use crate::buildkit::{ConnectError, SolveError};
 use crate::classic::ClassicError;
-
-/// One platform's image, in the store and verified.
-#[derive(Debug, Clone)]
-pub struct BuiltImage {
-    /// The platform asked for.
-    pub platform: Platform,
-    /// The platform as the config states it, with `os.version` and `os.features`.
-    pub config_platform: Platform,
-    /// The image manifest.
-    pub manifest: RawManifest,
-    /// The config blob.
-    pub config: Descriptor,
-    /// The layers, base first.
-    pub layers: Vec<Descriptor>,
-    /// Attestation manifests, with the annotations and platform of their index entries.
-    pub attestations: Vec<Attestation>,
-    /// What the daemon did.
-    pub steps: Steps,
-}
+use crate::image::BuiltImage;
+use crate::steps::Steps;
 
 /// What one platform's build gave.
 #[derive(Debug, Clone)]
@@ -61,22 +44,6 @@ impl Built {
 impl From<BuiltImage> for Built {
     fn from(image: BuiltImage) -> Self {
         Self::Image(Box::new(image))
-    }
-}
-
-/// An attestation manifest and its entry in the index BuildKit made.
-#[derive(Debug, Clone)]
-pub struct Attestation {
-    /// The index entry.
-    pub descriptor: Descriptor,
-    /// The manifest.
-    pub manifest: RawManifest,
-}
-
-impl BuiltImage {
-    /// Returns the bytes of config and layers together.
-    pub fn size(&self) -> u64 {
-        self.layers.iter().fold(self.config.size, |sum, layer| sum.saturating_add(layer.size))
     }
 }
 

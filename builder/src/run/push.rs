@@ -15,10 +15,11 @@ use tokio_util::sync::CancellationToken;
 use super::check;
 use super::content::{NodeSession, find, solve_error};
 use super::dispatch::Executor;
-use super::outcome::{Built, BuiltImage, PlatformError};
+use super::outcome::{Built, PlatformError};
 use crate::buildkit::export::ImageOptions;
 use crate::buildkit::{Export, SolveError, SolveOutcome};
 use crate::event_sink::EventSink;
+use crate::image::BuiltImage;
 
 /// Where the daemon pushes to.
 #[derive(Debug, Clone)]

@@ -181,30 +181,8 @@ pub fn unique() -> String {
 }
 
 fn request(context: PathBuf) -> BuildRequest {
-    BuildRequest {
-        dockerfile: DockerfileSource::File(context.join("Dockerfile")),
-        context: ContextSource::Dir(context),
-        platforms: vec![],
-        target: None,
-        build_args: IndexMap::new(),
-        build_contexts: IndexMap::new(),
-        secrets: IndexMap::new(),
-        ssh: IndexMap::new(),
-        labels: IndexMap::new(),
-        no_cache: NoCache::Allow,
-        pull: false,
-        cache_from: vec![],
-        cache_to: vec![],
-        attestations: IndexMap::new(),
-        add_hosts: vec![],
-        network: Network::Default,
-        shm_size: None,
-        ulimits: vec![],
-        allow: vec![],
-        compression: Compression::default(),
-        format: Format::Oci,
-        manifest_annotations: vec![],
-    }
+    let dockerfile = DockerfileSource::File(context.join("Dockerfile"));
+    BuildRequest::of(ContextSource::Dir(context), dockerfile)
 }
 
 /// Reads a blob of the store as JSON.

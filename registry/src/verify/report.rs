@@ -146,12 +146,16 @@ impl FindingKind {
     }
 }
 
-/// Writes an error with all its causes, on one line, unescaped.
+/// Writes an error with all its causes, on one line, unescaped. A cause whose text was just written is left out: some
+/// libraries write theirs themselves.
 pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        text = format!("{text}: {error}");
+        let told = error.to_string();
+        if !text.ends_with(&told) {
+            text = format!("{text}: {told}");
+        }
         cause = error.source();
     }
     text
@@ -180,5 +184,25 @@ impl Report {
     /// Returns whether nothing is known to be wrong, but something could not be checked.
     pub fn is_inconclusive(&self) -> bool {
         !self.is_good() && self.all_findings().all(|finding| finding.kind.is_inconclusive())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{text}")]
+    struct Layered {
+        text: &'static str,
+        #[source]
+        source: Option<Box<Layered>>,
+    }
+
+    #[test]
+    fn a_cause_is_written_once() {
+        let layers = ["send: cannot connect", "cannot connect", "refused", "refused"];
+        let error = layers.into_iter().rev().fold(None, |source, text| Some(Box::new(Layered { text, source })));
+        assert_eq!(chain(&error.unwrap()), "send: cannot connect: refused");
     }
 }

@@ -1,33 +1,10 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::request::{CacheSpec, Compression, ContextSource, DockerfileSource, Format};
+use crate::request::{CacheSpec, ContextSource, DockerfileSource};
 
 fn request() -> BuildRequest {
-    BuildRequest {
-        context: ContextSource::Dir("/src".into()),
-        dockerfile: DockerfileSource::File("/src/Dockerfile".into()),
-        platforms: vec![],
-        target: None,
-        build_args: IndexMap::new(),
-        build_contexts: IndexMap::new(),
-        secrets: IndexMap::new(),
-        ssh: IndexMap::new(),
-        labels: IndexMap::new(),
-        no_cache: NoCache::Allow,
-        pull: false,
-        cache_from: vec![],
-        cache_to: vec![],
-        attestations: IndexMap::new(),
-        add_hosts: vec![],
-        network: Network::Default,
-        shm_size: None,
-        ulimits: vec![],
-        allow: vec![],
-        compression: Compression::default(),
-        format: Format::Oci,
-        manifest_annotations: vec![],
-    }
+    BuildRequest::of(ContextSource::Dir("/src".into()), DockerfileSource::File("/src/Dockerfile".into()))
 }
 
 fn arm() -> Platform {

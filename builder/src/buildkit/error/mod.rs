@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use polyarch_registry::store::StoreError;
 
-use super::status::{Step, Steps};
 use crate::event::VertexId;
+use crate::steps::{Step, Steps};
 
 pub use details::{SourceExcerpt, SourceRange};
 

@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::io;
 
 use bollard::errors::Error;
+use polyarch_registry::verify::chain;
 
 /// Why a Docker API call failed; `action` completes "could not …".
 #[derive(Debug, thiserror::Error)]
@@ -95,12 +96,7 @@ impl DockerError {
 
 /// Hyper wraps the stream's own error; its text (ssh's complaint, for one) is what helps.
 fn io_cause(error: &hyper::Error) -> Option<io::Error> {
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        if let Some(io) = inner.downcast_ref::<io::Error>() {
-            return Some(io::Error::new(io.kind(), io.to_string()));
-        }
-        cause = inner.source();
-    }
-    None
+    let mut causes = std::iter::successors(error.source(), |cause| (*cause).source());
+    let io = causes.find_map(|cause| cause.downcast_ref::<io::Error>())?;
+    Some(io::Error::new(io.kind(), chain(io)))
 }

@@ -103,33 +103,10 @@ pub(super) mod tests {
 
     use super::super::{Features, ImageStore, Told, facts_from};
     use super::*;
-    use crate::request::{Compression, DockerfileSource, Format, Network, NoCache};
+    use crate::request::{Compression, DockerfileSource};
 
     fn request() -> BuildRequest {
-        BuildRequest {
-            context: ContextSource::Dir(".".into()),
-            dockerfile: DockerfileSource::Text(Vec::new()),
-            platforms: Vec::new(),
-            target: None,
-            build_args: IndexMap::new(),
-            build_contexts: IndexMap::new(),
-            secrets: IndexMap::new(),
-            ssh: IndexMap::new(),
-            labels: IndexMap::new(),
-            no_cache: NoCache::Allow,
-            pull: false,
-            cache_from: Vec::new(),
-            cache_to: Vec::new(),
-            attestations: IndexMap::new(),
-            add_hosts: Vec::new(),
-            network: Network::Default,
-            shm_size: None,
-            ulimits: Vec::new(),
-            allow: Vec::new(),
-            compression: Compression::default(),
-            format: Format::Oci,
-            manifest_annotations: Vec::new(),
-        }
+        BuildRequest::of(ContextSource::Dir(".".into()), DockerfileSource::Text(Vec::new()))
     }
 
     pub(in super::super) fn demanding() -> BuildRequest {

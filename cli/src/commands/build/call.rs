@@ -48,7 +48,9 @@ pub(super) async fn ask(means: &Means<'_>, nodes: &[Node], question: Question) -
             Ok((place.platform.clone(), answer))
         }
     });
-    try_join_all(asking).await.map_err(|error: PlatformError| failed(&error))
+    let answers = try_join_all(asking).await.map_err(|error: PlatformError| failed(&error));
+    solve::close(sessions.into_values()).await;
+    answers
 }
 
 fn method(topic: Topic) -> &'static str {

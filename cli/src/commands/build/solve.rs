@@ -53,11 +53,15 @@ impl Solved {
 pub(super) async fn all(means: &Means<'_>, nodes: &[Node], places: &[Place]) -> Result<Solved, Diagnostic> {
     let early = Early::new(means);
     let arrivals = arrivals(means, early.clone());
-    let mut executors = BTreeMap::new();
+    let mut sessions = BTreeMap::new();
     for place in places {
-        if let Entry::Vacant(vacant) = executors.entry(place.node) {
-            vacant.insert(executor(means, &nodes[place.node], &arrivals).await?);
+        if let Entry::Vacant(vacant) = sessions.entry(place.node) {
+            vacant.insert(Arc::new(session(means, &nodes[place.node], &arrivals).await?));
         }
+    }
+    let mut executors = BTreeMap::new();
+    for (node, session) in &sessions {
+        executors.insert(*node, executor(means, &nodes[*node], session).await);
     }
     let jobs = places.iter().map(|place| Job {
         platform: place.platform.clone(),
@@ -85,8 +89,17 @@ pub(super) async fn all(means: &Means<'_>, nodes: &[Node], places: &[Place]) -> 
         }
     };
     let (outcomes, ()) = tokio::join!(dispatch(jobs.collect(), &control, &means.events), starting);
+    drop(executors);
+    close(sessions.into_values()).await;
     let platforms = places.iter().map(|place| place.platform.clone()).collect();
     Ok(Solved { platforms, outcomes, early })
+}
+
+/// Ends sessions nobody uses any more: the daemons let go of what they hold for them.
+pub(super) async fn close(sessions: impl Iterator<Item = Arc<NodeSession>>) {
+    for session in sessions.filter_map(Arc::into_inner) {
+        session.session.close().await;
+    }
 }
 
 /// Watches the store. A layer is on its way to the registries while the rest of its image is still exported: without a
@@ -100,12 +113,12 @@ pub(super) fn arrivals(means: &Means<'_>, early: Option<Early>) -> Arc<Arrivals>
     Arc::new(Arrivals::new(Arc::clone(&means.store), on_layer))
 }
 
-async fn executor(means: &Means<'_>, node: &Node, arrivals: &Arc<Arrivals>) -> Result<Arc<dyn Executor>, Diagnostic> {
-    let session = Arc::new(session(means, node, arrivals).await?);
+async fn executor(means: &Means<'_>, node: &Node, session: &Arc<NodeSession>) -> Arc<dyn Executor> {
+    let session = Arc::clone(session);
     if only_files(&means.settings.outputs) {
-        return Ok(Arc::new(CacheExecutor(session)));
+        return Arc::new(CacheExecutor(session));
     }
-    Ok(match &node.docker {
+    match &node.docker {
         Some(docker) if node.facts.store == ImageStore::Classic => {
             // What a killed process left; a daemon that refuses to list is no reason not to build.
             let swept = sweep(docker).await;
@@ -117,7 +130,7 @@ async fn executor(means: &Means<'_>, node: &Node, arrivals: &Arc<Arrivals>) -> R
             Some(pushing) => Arc::new(pushing),
             None => Arc::new(ContentExecutor(session)),
         },
-    })
+    }
 }
 
 /// Whether the daemon sends its result's blobs through the session.

@@ -1,7 +1,7 @@
 use bollard_buildkit_proto::google::protobuf::Any;
 
 use super::*;
-use crate::buildkit::status::{Step, Steps};
+use crate::steps::{Step, Steps};
 
 fn status(code: Code, details: &[(&str, &str)]) -> Status {
     let details = details.iter().map(|(name, json)| Any {
