@@ -7,6 +7,11 @@ use std::time::Duration;
 pub struct Limits {
     /// Time to open a connection to a daemon (ssh included).
     pub connect: Duration,
+    /// Silence on a connection to BuildKit after which the other end is asked whether it is there (HTTP/2 PING). A session
+    /// is checked by the daemon every 5 s, so that one that lives is never asked.
+    pub peer_silence: Duration,
+    /// Time the other end has to answer: what we still send comes first, on a slow line.
+    pub peer_answer: Duration,
     /// Time a credential helper has to answer: it may ask a keychain, which may ask the user.
     pub credential_helper: Duration,
     /// Time a Docker API call has to answer; removing a container with a large layer takes most of it.
@@ -29,6 +34,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(20),
+            peer_silence: Duration::from_secs(20),
+            peer_answer: Duration::from_secs(40),
             credential_helper: Duration::from_secs(30),
             docker_request: Duration::from_secs(120),
             docker_image: Duration::from_secs(3600),

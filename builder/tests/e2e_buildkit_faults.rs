@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use bed::{Build, amd64, arm64, base, connect, log_text, unique};
 use polyarch_builder::buildkit::export::ImageOptions;
-use polyarch_builder::buildkit::{Export, SolveError};
+use polyarch_builder::buildkit::{Export, SolveError, Worker};
 use polyarch_builder::event::EventKind;
+use polyarch_builder::limits::Limits;
+use polyarch_builder::node::dial::{Dialer, Transport};
 use polyarch_registry::store::{BlobStore, BlobWriter, Expect, StoreError};
 
 fn oci() -> Export {
@@ -121,6 +123,35 @@ async fn a_lost_connection_is_told_as_such() {
     let error = within(solve).await.unwrap_err();
     assert!(matches!(error, SolveError::ConnectionLost { .. }), "{error:?}");
     assert!(error.is_retryable());
+}
+
+async fn a_silent_network_ends_the_build(daemon: &str, transport: fn(std::sync::Arc<dyn Dialer>) -> Transport) {
+    let (Some(address), Some(base)) = (bed::var(daemon), base()) else { return };
+    let (dialer, gone) = bed::silenceable(&address);
+    let soon = Duration::from_millis(300);
+    let limits = Limits { peer_silence: soon, peer_answer: soon, ..Limits::default() };
+    let mut build = Build::new(Worker::connect(transport(dialer), &limits).await.unwrap(), &endless(&base));
+    let session = build.session().await;
+    let spec = build.spec(&amd64(), oci());
+    let (worker, sink) = (build.worker.clone(), build.sink.clone());
+    let solve = worker.solve(&session, spec, &sink);
+    tokio::pin!(solve);
+    tokio::select! {
+        result = &mut solve => panic!("{result:?}"),
+        () = within(begun(&mut build)) => gone.cancel(),
+    }
+    let error = within(solve).await.unwrap_err();
+    assert!(matches!(error, SolveError::ConnectionLost { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_silent_network_before_docker() {
+    a_silent_network_ends_the_build("BED_DOCKER28", Transport::DockerApi).await;
+}
+
+#[tokio::test]
+async fn a_silent_network_before_buildkit() {
+    a_silent_network_ends_the_build("BED_BUILDKIT", Transport::BuildKit).await;
 }
 
 /// A store without space.

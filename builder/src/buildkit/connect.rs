@@ -95,7 +95,7 @@ impl Worker {
     /// # Errors
     /// [`ConnectError`], except `Rpc`.
     pub async fn connect(transport: Transport, limits: &Limits) -> Result<Self, ConnectError> {
-        let channel = tokio::time::timeout(limits.connect, open_channel(transport))
+        let channel = tokio::time::timeout(limits.connect, open_channel(transport, limits))
             .await
             .map_err(|_| ConnectError::TimedOut(limits.connect))??;
         Ok(Self { channel, limits: Arc::new(limits.clone()) })
@@ -148,7 +148,7 @@ fn with_causes(status: &tonic::Status) -> String {
     }
 }
 
-async fn open_channel(transport: Transport) -> Result<Channel, ConnectError> {
+async fn open_channel(transport: Transport, limits: &Limits) -> Result<Channel, ConnectError> {
     // The first connection is made here and not in the connector, so that its error keeps its type.
     let first = Mutex::new(Some(open_stream(&transport).await?));
     let connector = tower::service_fn(move |_: http::Uri| {
@@ -164,6 +164,8 @@ async fn open_channel(transport: Transport) -> Result<Channel, ConnectError> {
     Endpoint::from_static("http://localhost")
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
+        .http2_keep_alive_interval(limits.peer_silence)
+        .keep_alive_timeout(limits.peer_answer)
         .connect_with_connector(connector)
         .await
         .map_err(ConnectError::Transport)

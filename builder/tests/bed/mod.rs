@@ -44,6 +44,8 @@ pub fn base() -> Option<String> {
 pub struct Unix {
     path: PathBuf,
     cut: CancellationToken,
+    /// What is cut neither ends nor carries anything.
+    silent: bool,
 }
 
 impl Dialer for Unix {
@@ -54,11 +56,14 @@ impl Dialer for Unix {
             }
             let mut daemon = tokio::net::UnixStream::connect(&self.path).await?;
             let (ours, mut theirs) = tokio::io::duplex(1 << 20);
-            let cut = self.cut.clone();
+            let (cut, silent) = (self.cut.clone(), self.silent);
             tokio::spawn(async move {
                 tokio::select! {
                     () = cut.cancelled() => {}
-                    _ = tokio::io::copy_bidirectional(&mut daemon, &mut theirs) => {}
+                    _ = tokio::io::copy_bidirectional(&mut daemon, &mut theirs) => return,
+                }
+                if silent {
+                    std::future::pending::<()>().await;
                 }
             });
             Ok(Box::new(ours) as Box<dyn Io>)
@@ -71,7 +76,14 @@ impl Dialer for Unix {
 pub fn cuttable(address: &str) -> (Arc<dyn Dialer>, CancellationToken) {
     let cut = CancellationToken::new();
     let path = address.strip_prefix("unix://").unwrap().into();
-    (Arc::new(Unix { path, cut: cut.clone() }), cut)
+    (Arc::new(Unix { path, cut: cut.clone(), silent: false }), cut)
+}
+
+/// The same, with connections that fall silent instead of ending, as on a network that is gone.
+pub fn silenceable(address: &str) -> (Arc<dyn Dialer>, CancellationToken) {
+    let cut = CancellationToken::new();
+    let path = address.split_once("unix://").unwrap().1.into();
+    (Arc::new(Unix { path, cut: cut.clone(), silent: true }), cut)
 }
 
 pub async fn docker_api(dialer: Arc<dyn Dialer>) -> Worker {
@@ -81,7 +93,7 @@ pub async fn docker_api(dialer: Arc<dyn Dialer>) -> Worker {
 /// Connects to the daemon behind a variable: `unix:` is the Docker API, `buildkit+unix:` BuildKit itself.
 pub async fn connect(name: &str) -> Option<Worker> {
     let address = var(name)?;
-    let dialer = |path: &str| Arc::new(Unix { path: path.into(), cut: CancellationToken::new() });
+    let dialer = |path: &str| Arc::new(Unix { path: path.into(), cut: CancellationToken::new(), silent: false });
     let transport = match (address.strip_prefix("unix://"), address.strip_prefix("buildkit+unix://")) {
         (Some(path), _) => Transport::DockerApi(dialer(path)),
         (_, Some(path)) => Transport::BuildKit(dialer(path)),

@@ -2,9 +2,11 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::node::dial::{Dialer, Io};
@@ -49,6 +51,7 @@ impl TcpDialer {
         let stream = TcpStream::connect(&self.address).await.map_err(|error| at(&self.address, &error))?;
         // Small gRPC frames must not wait for acknowledgements.
         stream.set_nodelay(true)?;
+        keep_alive(&stream)?;
         Ok(stream)
     }
 }
@@ -57,6 +60,25 @@ impl Dialer for TcpDialer {
     fn dial(&self) -> BoxFuture<'_, io::Result<Box<dyn Io>>> {
         async move { Ok(Box::new(self.connect().await?) as Box<dyn Io>) }.boxed()
     }
+}
+
+/// Silence after which the kernel asks whether the other end is there.
+const SILENCE: Duration = Duration::from_secs(20);
+/// Time between two such questions.
+const REPEAT: Duration = Duration::from_secs(10);
+/// Questions without an answer that end the connection: with the silence, a minute.
+const QUESTIONS: u32 = 4;
+
+/// Makes a connection end whose other end has vanished without a word, also where nothing is sent: a saved image is read
+/// for as long as it takes.
+fn keep_alive(stream: &TcpStream) -> io::Result<()> {
+    let socket = SockRef::from(stream);
+    let questions = TcpKeepalive::new().with_time(SILENCE).with_interval(REPEAT).with_retries(QUESTIONS);
+    socket.set_tcp_keepalive(&questions)?;
+    // Bytes that nobody acknowledges keep the kernel from asking, for a quarter of an hour.
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(SILENCE + REPEAT * QUESTIONS))?;
+    Ok(())
 }
 
 /// Adds the place to an error that has none, keeping its kind.
@@ -94,5 +116,17 @@ mod tests {
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         let error = UnixDialer::new(&path).dial().await.err().unwrap();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+    }
+    #[tokio::test]
+    async fn a_vanished_peer_is_noticed_by_the_kernel() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpDialer::new(listener.local_addr().unwrap().to_string()).connect().await.unwrap();
+        let socket = SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap());
+        #[cfg(target_os = "linux")]
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(60)));
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), SILENCE);
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), REPEAT);
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), QUESTIONS);
     }
 }
