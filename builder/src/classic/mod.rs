@@ -11,7 +11,7 @@ mod save;
 #[cfg(test)]
 mod save_tests;
 mod tag;
-mod tar_stream;
+pub(crate) mod tar_stream;
 
 pub use error::ClassicError;
 pub use load::{Capacity, LoadSpec, Loaded, load};

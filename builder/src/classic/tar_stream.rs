@@ -34,14 +34,14 @@ pub enum TarError {
 
 impl TarError {
     /// Whether the fault is in the connection rather than in the tar.
-    pub(super) fn is_broken_stream(&self) -> bool {
+    pub(crate) fn is_broken_stream(&self) -> bool {
         matches!(self, Self::Io(_) | Self::Truncated)
     }
 }
 
 /// What an entry is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// A regular file.
     File,
     /// A link to another entry of the archive, by its path in it.
@@ -52,13 +52,13 @@ pub(super) enum Kind {
 
 /// One entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     /// Path in the archive, without `./` and `..`.
-    pub(super) path: String,
+    pub(crate) path: String,
     /// What it is.
-    pub(super) kind: Kind,
+    pub(crate) kind: Kind,
     /// Size of its contents in bytes.
-    pub(super) size: u64,
+    pub(crate) size: u64,
 }
 
 /// Names and sizes that did not fit into a header.
@@ -71,19 +71,19 @@ struct Extended {
 
 /// Reads entries in turn.
 #[derive(Debug)]
-pub(super) struct TarStream<R> {
+pub(crate) struct TarStream<R> {
     reader: R,
     left: u64,
     padding: u64,
 }
 
 impl<R: AsyncRead + Unpin> TarStream<R> {
-    pub(super) fn new(reader: R) -> Self {
+    pub(crate) fn new(reader: R) -> Self {
         Self { reader, left: 0, padding: 0 }
     }
 
     /// Returns the next entry, skipping what is left of this one; `None` at the end mark.
-    pub(super) async fn next(&mut self) -> Result<Option<Entry>, TarError> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Entry>, TarError> {
         let mut extended = Extended::default();
         for _ in 0..EXTENSIONS {
             self.skip().await?;
@@ -108,7 +108,7 @@ impl<R: AsyncRead + Unpin> TarStream<R> {
     }
 
     /// Returns the next bytes of the entry's contents, at most `limit`; empty at its end.
-    pub(super) async fn chunk(&mut self, limit: usize) -> Result<Bytes, TarError> {
+    pub(crate) async fn chunk(&mut self, limit: usize) -> Result<Bytes, TarError> {
         let want = self.left.min(limit as u64) as usize;
         let mut chunk = BytesMut::with_capacity(want);
         while chunk.len() < want {

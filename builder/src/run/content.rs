@@ -1,4 +1,5 @@
-//! Building on a daemon that sends content by digest: containerd image stores and standalone buildkitd.
+//! Building on a daemon that sends content by digest: containerd image stores and standalone buildkitd. One of them that
+//! cannot, because it is too old or does not offer it, sends a tar.
 //!
 //! Owns: the solve with the session's content store behind it, and reading its result back out of our store.
 //! Never: trusts what the daemon says of the result beyond the digest to start from.
@@ -119,8 +120,64 @@ pub(super) fn solve_error(platform: &Platform, source: SolveError) -> PlatformEr
     }
 }
 
-/// Builds through the content service.
-pub struct ContentExecutor(pub Arc<NodeSession>);
+/// Builds on a daemon whose result comes through the session: by digest into the content service, or where the daemon
+/// cannot do that as a tar.
+pub struct ContentExecutor {
+    node: Arc<NodeSession>,
+    by_digest: bool,
+}
+
+impl ContentExecutor {
+    /// Builds with this session. `by_digest` says whether the daemon is thought to send content by digest.
+    pub fn new(node: Arc<NodeSession>, by_digest: bool) -> Self {
+        Self { node, by_digest }
+    }
+
+    /// Solves by digest, and a second time, from the daemon's cache, where the export may be what failed: daemons do not
+    /// say what they lack. If something else was wrong, it is wrong again.
+    async fn solve(
+        &self,
+        platform: &Platform,
+        events: &EventSink,
+        cancel: &CancellationToken,
+    ) -> Result<SolveOutcome, PlatformError> {
+        let options = ImageOptions::of(&self.node.request, platform);
+        let tar = self.node.solve(platform, Export::OciTar(options.clone()), events, cancel);
+        if !self.by_digest {
+            return tar.await;
+        }
+        match self.node.solve(platform, Export::OciDirectory(options), events, cancel).await {
+            Err(PlatformError::Solve { source, .. }) if source.may_be_the_export() => {
+                let outcome = tar.await?;
+                let message =
+                    format!("the daemon does not send its result by digest ({source}); it came whole, as a tar");
+                events.send(EventKind::Notice { message });
+                Ok(outcome)
+            }
+            done => done,
+        }
+    }
+
+    /// The result's manifest or index. Old daemons tell its digest alone.
+    async fn root(&self, platform: &Platform, outcome: &SolveOutcome) -> Result<Descriptor, PlatformError> {
+        let none = || solve_error(platform, SolveError::BadAnswer { key: "containerimage.descriptor" });
+        if let Some(root) = &outcome.root {
+            return Ok(root.clone());
+        }
+        let digest = outcome.digest.as_ref().ok_or_else(none)?;
+        let bytes = self.node.store.read_bytes(digest, self.node.manifest_bytes).await?;
+        let told = serde_json::from_slice::<Typed>(&bytes).map_err(|_| none())?;
+        let media_type = told.media_type.unwrap_or_else(|| media_type::OCI_MANIFEST.to_owned());
+        Ok(RawManifest::new(media_type, bytes).descriptor())
+    }
+}
+
+/// What a manifest says that it is; OCI's need not.
+#[derive(serde::Deserialize)]
+struct Typed {
+    #[serde(rename = "mediaType")]
+    media_type: Option<String>,
+}
 
 impl Executor for ContentExecutor {
     fn build<'a>(
@@ -130,13 +187,13 @@ impl Executor for ContentExecutor {
         cancel: &'a CancellationToken,
     ) -> BoxFuture<'a, Result<Built, PlatformError>> {
         Box::pin(async move {
-            let export = Export::OciDirectory(ImageOptions::of(&self.0.request, platform));
-            let outcome = self.0.solve(platform, export, events, cancel).await?;
-            let root = outcome
-                .root
-                .ok_or_else(|| solve_error(platform, SolveError::BadAnswer { key: "containerimage.descriptor" }))?;
+            let outcome = self.solve(platform, events, cancel).await?;
+            let collecting = async {
+                let root = self.root(platform, &outcome).await?;
+                collect(&self.node, platform, &root, outcome.steps.clone()).await
+            };
             let collected = tokio::select! {
-                collected = collect(&self.0, platform, &root, outcome.steps) => collected?,
+                collected = collecting => collected?,
                 () = cancel.cancelled() => return Err(PlatformError::Cancelled),
             };
             Ok(collected.into())

@@ -12,6 +12,7 @@ pub mod files;
 pub mod outcome;
 pub mod push;
 pub mod session;
+pub mod tar_import;
 
 pub use dispatch::{Executor, Job, OnFailure, dispatch};
 pub use outcome::{Built, PlatformError, PlatformOutcome};

@@ -87,6 +87,16 @@ impl SolveError {
         self.failure().is_some_and(lost)
     }
 
+    /// Whether the way the result was to take may be what failed: not a process, the Dockerfile, the connection or our
+    /// store, and nothing that has a place in the Dockerfile.
+    pub fn may_be_the_export(&self) -> bool {
+        match self {
+            Self::Unsupported(_) => true,
+            Self::Step(failure) | Self::Daemon(failure) => failure.sources.is_empty(),
+            _ => false,
+        }
+    }
+
     /// What the daemon told, if it told anything structured.
     pub fn failure(&self) -> Option<&Failure> {
         match self {

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
+use polyarch_builder::buildkit::session::FileSend;
 use polyarch_builder::classic::sweep;
-use polyarch_builder::node::facts::ImageStore;
+use polyarch_builder::node::facts::{Feature, ImageStore};
 use polyarch_builder::node::probe::Node;
 use polyarch_builder::run::arrivals::{Arrivals, OnLayer, Watched};
 use polyarch_builder::run::classic::ClassicExecutor;
@@ -14,6 +15,7 @@ use polyarch_builder::run::content::NodeSession;
 use polyarch_builder::run::dispatch::Control;
 use polyarch_builder::run::files::CacheExecutor;
 use polyarch_builder::run::session::{SessionParts, open};
+use polyarch_builder::run::tar_import::TarImport;
 use polyarch_builder::run::{BuiltImage, Executor, Job, OnFailure, PlatformOutcome, dispatch};
 use polyarch_registry::oci::Platform;
 use polyarch_registry::store::BlobStore;
@@ -128,7 +130,7 @@ async fn executor(means: &Means<'_>, node: &Node, session: &Arc<NodeSession>) ->
         }
         _ => match daemon_push::executor(means, &session) {
             Some(pushing) => Arc::new(pushing),
-            None => Arc::new(ContentExecutor(session)),
+            None => Arc::new(ContentExecutor::new(session, node.facts.features.has(Feature::ContentExport))),
         },
     }
 }
@@ -144,11 +146,15 @@ pub(super) async fn session(
     node: &Node,
     arrivals: &Arc<Arrivals>,
 ) -> Result<NodeSession, Diagnostic> {
+    let watched = takes_content(means, node).then(|| Arc::new(Watched(Arc::clone(arrivals))) as Arc<dyn BlobStore>);
+    let files = watched
+        .clone()
+        .map_or(FileSend::None, |store| FileSend::Bytes(Arc::new(TarImport { store, events: means.events.clone() })));
     let parts = SessionParts {
         worker: &node.worker,
         auth: auth::of(means.settings),
-        export: takes_content(means, node).then(|| Arc::new(Watched(Arc::clone(arrivals))) as Arc<dyn BlobStore>),
-        files: polyarch_builder::buildkit::session::FileSend::None,
+        export: watched,
+        files,
         events: &means.events,
     };
     let request = nodes::request_for(means, node);
