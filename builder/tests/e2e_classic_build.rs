@@ -6,6 +6,7 @@ mod node_bed;
 
 use polyarch_builder::buildkit::Export;
 use polyarch_builder::classic::{SaveSpec, TemporaryTag, save};
+use polyarch_builder::event::{EventKind, TransferHow};
 use polyarch_builder::node::docker::DockerApi;
 use polyarch_builder::node::endpoint::HostEnv;
 use polyarch_registry::oci::media_type::LayerCompression;
@@ -76,5 +77,49 @@ async fn builds_saves_and_checks_an_image_per_platform() {
             }
         }
         assert_eq!(images(&docker).await, Vec::<String>::new(), "{name}");
+    }
+}
+
+/// What became of the layers of one build of a large file and a small one.
+async fn transfers(name: &str, store: &LayoutStore, file: &str) -> Option<(Vec<(Digest, TransferHow)>, Vec<Digest>)> {
+    let address = node_bed::address(name)?;
+    let docker = node_bed::reach(&address, &HostEnv::default()).await.unwrap().docker.unwrap().api;
+    let mut build = bed::Build::new(bed::connect(name).await.unwrap(), file).file("large", vec![b'x'; 3 << 20]);
+    let session = build.session().await;
+    let tag = TemporaryTag::new(&docker);
+    let export = Export::Moby { tag: tag.reference().to_owned() };
+    build.solve(&session, &bed::amd64(), export).await.unwrap();
+    let cache = store.diff_ids().unwrap();
+    build.events();
+    let spec = SaveSpec {
+        store,
+        cache: Some(&cache),
+        form: FORMS[0],
+        threads: 2,
+        document_limit: 4 << 20,
+        config: None,
+        events: &build.sink,
+    };
+    let image = save(&docker, tag.reference(), &spec).await.unwrap();
+    tag.remove().await.unwrap();
+    let hows = build.events().into_iter().filter_map(|event| match event {
+        EventKind::TransferDone { digest, how, .. } => Some((digest, how)),
+        _ => None,
+    });
+    Some((hows.collect(), image.layers.into_iter().map(|layer| layer.digest).collect()))
+}
+
+#[tokio::test]
+async fn a_layer_compressed_before_is_not_compressed_again() {
+    for name in ["BED_DOCKER20", "BED_DOCKER28_CLASSIC"] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = LayoutStore::open(dir.path()).await.unwrap();
+        let file = |more: &str| format!("FROM scratch\nCOPY large /large\nCOPY Dockerfile /{more}\nLABEL a={more}\n");
+        let Some((first, before)) = transfers(name, &store, &file(&bed::unique())).await else { return };
+        assert!(first.iter().all(|(_, how)| *how == TransferHow::Sent), "{name}: {first:?}");
+        let (second, after) = transfers(name, &store, &file(&bed::unique())).await.unwrap();
+        assert_eq!(before[0], after[0], "{name}");
+        assert!(second.contains(&(after[0].clone(), TransferHow::Present)), "{name}: {second:?}");
+        assert!(second.contains(&(after[1].clone(), TransferHow::Sent)), "{name}: {second:?}");
     }
 }

@@ -73,6 +73,12 @@ pub enum ClassicError {
         /// What the bytes hash to, or `missing`.
         got: String,
     },
+    /// A layer was taken for a known one by its size, and is another: its bytes are gone by.
+    #[error("a layer of {size} bytes is not the known one of this size")]
+    NotTheKnownLayer {
+        /// Its size in bytes.
+        size: u64,
+    },
     /// The image to load is incomplete or not an image.
     #[error("cannot read the image to load")]
     Graph(#[from] GraphError),

@@ -1,10 +1,11 @@
 //! An image from a daemon's `GET /images/…/get` into the store.
 //!
 //! Owns: both forms the tar has (Docker 25 and later: an OCI layout with plain layers; before: a directory per layer),
-//! the check of every layer against the configuration, compression on the way. Never: holds a layer in memory, changes
-//! the configuration's bytes.
+//! the check of every layer against the configuration, compression on the way. A layer compressed before is not
+//! compressed again: the newer form names it, in the older one it is known by its size, and certain by its digest.
+//! Never: holds a layer in memory, changes the configuration's bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
@@ -24,6 +25,8 @@ use crate::node::docker::DockerApi;
 
 /// Bytes of a layer handled at once.
 const CHUNK: usize = 256 << 10;
+/// Smallest layer that is looked for by its size, in bytes: smaller ones often have equal sizes and cost nothing.
+const LEAST_KNOWN: u64 = 1 << 20;
 /// Metadata of one image in all, in multiples of the limit of one document: a legacy tar has one per layer.
 const DOCUMENTS: u64 = 4;
 /// Entries accepted in one tar; an image of the most layers Docker allows has some 500.
@@ -68,8 +71,24 @@ pub struct SaveSpec<'a> {
 /// # Errors
 /// [`ClassicError`]; then nothing incomplete is visible in the store.
 pub async fn save(docker: &DockerApi, reference: &str, spec: &SaveSpec<'_>) -> Result<ClassicImage, ClassicError> {
-    let body = docker.save(reference).map(|chunk| chunk.map_err(std::io::Error::other));
-    save_tar(StreamReader::new(body), spec).await
+    let tar = || StreamReader::new(docker.save(reference).map(|chunk| chunk.map_err(std::io::Error::other)));
+    let known = known_sizes(docker, reference, spec).await?;
+    match take(tar(), spec, &known).await {
+        // Once more, compressing everything.
+        Err(ClassicError::NotTheKnownLayer { .. }) => save_tar(tar(), spec).await,
+        done => done,
+    }
+}
+
+/// Sizes of the image's layers that were compressed before, so that only their digest need be computed.
+async fn known_sizes(docker: &DockerApi, reference: &str, spec: &SaveSpec<'_>) -> Result<BTreeSet<u64>, ClassicError> {
+    let (Some(cache), Some(image)) = (spec.cache, docker.image(reference).await?) else { return Ok(BTreeSet::new()) };
+    let mut sizes = BTreeSet::new();
+    for diff_id in &image.diff_ids {
+        let known = cache.lookup(diff_id, spec.form).await?;
+        sizes.extend(known.and_then(|layer| layer.diff_size).filter(|size| *size >= LEAST_KNOWN));
+    }
+    Ok(sizes)
 }
 
 /// Streams a tar as a daemon sends it into the store.
@@ -80,13 +99,21 @@ pub async fn save_tar<R>(tar: R, spec: &SaveSpec<'_>) -> Result<ClassicImage, Cl
 where
     R: AsyncRead + Unpin,
 {
+    take(tar, spec, &BTreeSet::new()).await
+}
+
+/// Layers of a `known` size are hashed only.
+pub(super) async fn take<R>(tar: R, spec: &SaveSpec<'_>, known: &BTreeSet<u64>) -> Result<ClassicImage, ClassicError>
+where
+    R: AsyncRead + Unpin,
+{
     let mut tar = TarStream::new(tar);
     let mut found = Found::default();
     while let Some(entry) = tar.next().await? {
         found.count(&entry, spec.document_limit)?;
         match &entry.kind {
             Kind::Link(target) => drop(found.links.insert(entry.path.clone(), target.clone())),
-            Kind::File => take_file(&mut tar, &entry, spec, &mut found).await?,
+            Kind::File => take_file(&mut tar, &entry, (spec, known), &mut found).await?,
             Kind::Other => {}
         }
     }
@@ -202,7 +229,7 @@ impl Found {
 async fn take_file<R>(
     tar: &mut TarStream<R>,
     entry: &Entry,
-    spec: &SaveSpec<'_>,
+    (spec, known): (&SaveSpec<'_>, &BTreeSet<u64>),
     found: &mut Found,
 ) -> Result<(), ClassicError>
 where
@@ -212,6 +239,7 @@ where
     if looks_like_tar(&start) {
         let layer = match cached(entry, spec).await? {
             Some(layer) => layer,
+            None if known.contains(&entry.size) => known_layer(tar, start, entry.size, spec).await?,
             None => store_layer(tar, start, spec).await?,
         };
         found.layers.insert(entry.path.clone(), layer);
@@ -242,11 +270,36 @@ fn looks_like_tar(start: &[u8]) -> bool {
 async fn cached(entry: &Entry, spec: &SaveSpec<'_>) -> Result<Option<(Digest, Descriptor)>, ClassicError> {
     let named = entry.path.strip_prefix("blobs/sha256/").and_then(|hex| format!("sha256:{hex}").parse().ok());
     let (Some(diff_id), Some(cache)) = (named, spec.cache) else { return Ok(None) };
-    let Some(CachedLayer { media_type, digest, size }) = cache.lookup(&diff_id, spec.form).await? else {
+    let Some(CachedLayer { media_type, digest, size, .. }) = cache.lookup(&diff_id, spec.form).await? else {
         return Ok(None);
     };
     done(spec, &digest, TransferHow::Present);
     Ok(Some((diff_id, Descriptor::new(media_type, digest, size))))
+}
+
+/// Hashes a layer, which costs a twentieth of compressing it, and looks its digest up.
+async fn known_layer<R>(
+    tar: &mut TarStream<R>,
+    start: Bytes,
+    size: u64,
+    spec: &SaveSpec<'_>,
+) -> Result<(Digest, Descriptor), ClassicError>
+where
+    R: AsyncRead + Unpin,
+{
+    let (mut hasher, mut chunk) = (Hasher::sha256(), start);
+    while !chunk.is_empty() {
+        hasher.update(&chunk);
+        chunk = tar.chunk(CHUNK).await?;
+    }
+    let diff_id = hasher.finish();
+    let found = match spec.cache {
+        Some(cache) => cache.lookup(&diff_id, spec.form).await?,
+        None => None,
+    };
+    let CachedLayer { media_type, digest, size, .. } = found.ok_or(ClassicError::NotTheKnownLayer { size })?;
+    done(spec, &digest, TransferHow::Present);
+    Ok((diff_id, Descriptor::new(media_type, digest, size)))
 }
 
 async fn store_layer<R>(
@@ -259,9 +312,10 @@ where
 {
     let mut writer = spec.store.writer(Expect::default()).await?;
     let mut compressor = Compressor::new(spec.form, spec.threads).map_err(ClassicError::Compress)?;
-    let (mut hasher, mut out, mut chunk) = (Hasher::sha256(), Vec::new(), start);
+    let (mut hasher, mut out, mut chunk, mut diff_size) = (Hasher::sha256(), Vec::new(), start, 0);
     while !chunk.is_empty() {
         hasher.update(&chunk);
+        diff_size += chunk.len() as u64;
         compressor.push(chunk, &mut out).await.map_err(ClassicError::Compress)?;
         for bytes in out.drain(..) {
             writer.write(bytes).await?;
@@ -277,7 +331,7 @@ where
     let layer = Descriptor::new(layer_type(spec.form), committed.digest, committed.size);
     if let Some(cache) = spec.cache {
         let Descriptor { media_type, digest, size, .. } = layer.clone();
-        cache.insert(&diff_id, spec.form, CachedLayer { media_type, digest, size }).await?;
+        cache.insert(&diff_id, spec.form, CachedLayer { media_type, digest, size, diff_size: Some(diff_size) }).await?;
     }
     done(spec, &layer.digest, TransferHow::Sent);
     Ok((diff_id, layer))

@@ -4,6 +4,7 @@ use polyarch_registry::store::layout::{LayerForm, LayoutStore};
 use polyarch_registry::store::{BlobStore, BlobStoreExt, MemoryStore};
 use serde_json::json;
 
+use super::save::take;
 use super::{ClassicError, ClassicImage, SaveSpec, save_tar};
 use crate::event::{EventKind, TransferHow};
 use crate::event_sink::EventSink;
@@ -159,6 +160,44 @@ async fn does_not_compress_a_known_layer_again() {
         }
     }
     assert_eq!(images[0], images[1]);
+}
+
+#[tokio::test]
+async fn a_layer_of_a_known_size_is_hashed_and_must_be_the_known_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = LayoutStore::open(dir.path()).await.unwrap();
+    let cache = store.diff_ids().unwrap();
+    let (one, two, other) = (layer("one"), layer("twoo"), layer("uno"));
+    assert_eq!(one.len(), other.len());
+    let (events, mut told) = EventSink::channel();
+    let cached = Some(&cache);
+    let spec = SaveSpec {
+        store: &store,
+        cache: cached,
+        form: GZIP,
+        threads: 1,
+        document_limit: 1 << 20,
+        config: None,
+        events: &events,
+    };
+    let first = save_tar(archive(&legacy(&[one.clone(), two.clone()])).as_slice(), &spec).await.unwrap();
+    while told.try_recv().is_ok() {}
+
+    let known = [one.len() as u64].into();
+    let again = take(archive(&legacy(&[one.clone(), layer("new")])).as_slice(), &spec, &known).await;
+    // `new` is as long as `one`.
+    assert!(matches!(again, Err(ClassicError::NotTheKnownLayer { size }) if size == one.len() as u64), "{again:?}");
+    let again = take(archive(&legacy(&[one.clone(), two])).as_slice(), &spec, &known).await.unwrap();
+    assert_eq!(again, first);
+    let hows: Vec<TransferHow> = std::iter::from_fn(|| told.try_recv().ok())
+        .filter_map(|event| match event.kind {
+            EventKind::TransferDone { how, .. } => Some(how),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(hows, [TransferHow::Present, TransferHow::Present, TransferHow::Sent]);
+    let error = take(archive(&legacy(&[other, one])).as_slice(), &spec, &known).await.unwrap_err();
+    assert!(matches!(error, ClassicError::NotTheKnownLayer { .. }), "{error}");
 }
 
 #[tokio::test]

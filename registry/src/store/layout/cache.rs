@@ -17,7 +17,7 @@ use super::{LayoutStore, StoreError};
 use crate::oci::Digest;
 use crate::oci::media_type::LayerCompression;
 
-/// An entry is three short fields.
+/// An entry is four short fields.
 const ENTRY_LIMIT: u64 = 4 * 1024;
 
 /// How a layer was compressed, as far as it changes the bytes.
@@ -46,6 +46,9 @@ pub struct CachedLayer {
     pub digest: Digest,
     /// Size of the compressed bytes.
     pub size: u64,
+    /// Size of the uncompressed layer; tables of older versions do not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diff_size: Option<u64>,
 }
 
 /// The table of one store.

@@ -252,7 +252,8 @@ async fn the_table_forgets_what_is_gone() {
     let table = store.diff_ids().unwrap();
     let (diff_id, digest) = (Digest::sha256("tar"), store.put_bytes("gz").await.unwrap());
     let gzip = LayerForm { compression: LayerCompression::Gzip, level: None };
-    let layer = CachedLayer { media_type: media_type::OCI_LAYER_GZIP.into(), digest: digest.clone(), size: 2 };
+    let layer =
+        CachedLayer { media_type: media_type::OCI_LAYER_GZIP.into(), digest: digest.clone(), size: 2, diff_size: None };
     assert_eq!(table.lookup(&diff_id, gzip).await.unwrap(), None);
     table.insert(&diff_id, gzip, layer.clone()).await.unwrap();
     assert_eq!(table.lookup(&diff_id, gzip).await.unwrap(), Some(layer.clone()));
