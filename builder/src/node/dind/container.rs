@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use bollard::models::{ContainerCreateBody, HostConfig};
 
-use super::options::DindOptions;
+use super::options::{DindOptions, DindStore};
 use crate::node::owner::Owner;
 
 /// Where dockerd and containerd keep images; overlay file systems do not stack, so each gets an anonymous volume.
@@ -12,8 +12,10 @@ const VOLUMES: [&str; 2] = ["/var/lib/docker", "/var/lib/containerd"];
 
 /// Where dockerd reads its configuration.
 pub(super) const DAEMON_FILE: &str = "/etc/docker/daemon.json";
-/// Makes dockerd use the containerd image store. A version that does not know the feature passes over it.
-pub(super) const CONTAINERD_STORE: &str = "{\"features\": {\"containerd-snapshotter\": true}}\n";
+/// Returns that configuration. A version that does not know the feature passes over it.
+pub(super) fn daemon_file(store: DindStore) -> String {
+    format!("{{\"features\": {{\"containerd-snapshotter\": {}}}}}\n", store == DindStore::Containerd)
+}
 
 /// Returns the request; the same a `docker run` with these options would send.
 pub(super) fn body(options: &DindOptions, owner: &Owner) -> ContainerCreateBody {
@@ -85,6 +87,14 @@ mod tests {
         assert_eq!(host["ReadonlyPaths"], serde_json::json!([]));
         assert_eq!(host["Tmpfs"], serde_json::json!({"/run": ""}));
         assert_eq!(host["Binds"], serde_json::json!(["cache:/var/lib/docker"]));
+    }
+
+    #[test]
+    fn the_daemons_file_names_the_store() {
+        for (store, want) in [(DindStore::Containerd, true), (DindStore::Classic, false)] {
+            let file: serde_json::Value = serde_json::from_str(&daemon_file(store)).unwrap();
+            assert_eq!(file, serde_json::json!({"features": {"containerd-snapshotter": want}}));
+        }
     }
 
     #[test]

@@ -147,14 +147,11 @@ impl Dind {
     /// Tells the daemon where to keep images, in its file: as an argument, a daemon that does not know it would not
     /// start. A file that is there already is the image's or the user's own.
     async fn configure(&self, options: &DindOptions) -> Result<(), DockerError> {
-        let file = match options.store {
-            DindStore::Containerd if options.sets_store() => container::CONTAINERD_STORE,
-            _ => return Ok(()),
-        };
-        match self.outer.has_file(&self.id, container::DAEMON_FILE).await? {
-            true => Ok(()),
-            false => self.outer.put_file(&self.id, container::DAEMON_FILE, file.as_bytes()).await,
+        if !options.sets_store() || self.outer.has_file(&self.id, container::DAEMON_FILE).await? {
+            return Ok(());
         }
+        let file = container::daemon_file(options.store);
+        self.outer.put_file(&self.id, container::DAEMON_FILE, file.as_bytes()).await
     }
 
     /// Returns the way to the Docker API inside.

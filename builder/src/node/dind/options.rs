@@ -29,7 +29,7 @@ pub enum DindStore {
     /// In containerd, where the daemon knows how (Docker 23): results leave by digest and as they are.
     #[default]
     Containerd,
-    /// As the image is set up; before Docker 29 that is the classic store.
+    /// In Docker's own store of layers.
     Classic,
 }
 
