@@ -43,16 +43,25 @@ enum ImportError {
     Tar(#[from] TarError),
     #[error("the exported tar has more than {MOST_ENTRIES} entries")]
     TooManyEntries,
-    #[error("the result could not be stored")]
+    #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// The session keeps a store's error as what it is; of others the text is all that gets to the daemon, and back.
+impl From<ImportError> for io::Error {
+    fn from(error: ImportError) -> Self {
+        match error {
+            ImportError::Store(error) => Self::other(error),
+            error => Self::other(chain(&error)),
+        }
+    }
 }
 
 impl SinkFactory for TarImport {
     fn open<'a>(&'a self, _: &'a ExportStream) -> BoxFuture<'a, io::Result<Sink>> {
         let (pipe, reader) = tokio::io::duplex(PIPE);
         let work = import(reader, Arc::clone(&self.store), self.events.clone());
-        // The text is all that gets to the daemon, and back in its error.
-        let work = work.map_err(|error| io::Error::other(chain(&error))).boxed();
+        let work = work.map_err(io::Error::from).boxed();
         let sink: Sink = Box::new(Importing { pipe, work: Some(work) });
         async move { Ok(sink) }.boxed()
     }
@@ -196,7 +205,7 @@ mod tests {
     async fn a_blob_that_is_not_what_its_name_says_ends_the_export() {
         let store = Arc::new(MemoryStore::new());
         let error = send(&store, &tar(&[(&path(b"good"), b"evil")]), 512).await.unwrap_err();
-        assert!(error.starts_with("the result could not be stored: "), "{error}");
+        assert!(error.contains(&Digest::sha256("evil").to_string()), "{error}");
         assert_eq!(store.stat(&Digest::sha256("good")).await.unwrap(), None);
         assert_eq!(store.stat(&Digest::sha256("evil")).await.unwrap(), None);
     }

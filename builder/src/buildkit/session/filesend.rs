@@ -12,12 +12,14 @@ use bollard_buildkit_proto::moby::filesync::packet::file_send_server::FileSend a
 use bollard_buildkit_proto::moby::filesync::v1::BytesMessage;
 use bollard_buildkit_proto::moby::filesync::v1::file_send_server::FileSend as Bytes;
 use futures::future::BoxFuture;
+use polyarch_registry::store::StoreError;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tonic::metadata::{KeyAndValueRef, MetadataMap};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::buildkit::filesync::{PacketStream, receive_stream};
 
+use super::content::StoreFault;
 use super::reply::{Reply, driven};
 
 /// Prefix of the metadata keys that describe a stream (BuildKit `session/filesync`).
@@ -52,8 +54,8 @@ pub enum FileSend {
     Directory(PathBuf),
 }
 
-/// Receives byte streams.
-pub(super) struct BytesService(pub(super) Arc<dyn SinkFactory>);
+/// Receives byte streams. A sink's error that is a store's is kept with its type.
+pub(super) struct BytesService(pub(super) Arc<dyn SinkFactory>, pub(super) StoreFault);
 
 #[tonic::async_trait]
 impl Bytes for BytesService {
@@ -64,9 +66,9 @@ impl Bytes for BytesService {
         request: Request<Streaming<BytesMessage>>,
     ) -> Result<Response<Self::DiffCopyStream>, Status> {
         let stream = describe(request.metadata());
-        let sink = self.0.open(&stream).await.map_err(failed)?;
-        let incoming = request.into_inner();
-        Ok(Response::new(driven(|_out| receive(incoming, sink))))
+        let sink = self.0.open(&stream).await.map_err(|error| failed(&self.1, error))?;
+        let (incoming, fault) = (request.into_inner(), self.1.clone());
+        Ok(Response::new(driven(|_out| receive(incoming, sink, fault))))
     }
 }
 
@@ -82,15 +84,19 @@ impl Packets for PacketService {
     }
 }
 
-async fn receive(mut incoming: Streaming<BytesMessage>, mut sink: Sink) -> Result<(), Status> {
+async fn receive(mut incoming: Streaming<BytesMessage>, mut sink: Sink, fault: StoreFault) -> Result<(), Status> {
+    let failed = |error| failed(&fault, error);
     while let Some(message) = incoming.message().await? {
         sink.write_all(&message.data).await.map_err(failed)?;
     }
     sink.shutdown().await.map_err(failed)
 }
 
-fn failed(error: io::Error) -> Status {
-    Status::unknown(format!("the export could not be written: {error}"))
+fn failed(fault: &StoreFault, error: io::Error) -> Status {
+    match error.downcast::<StoreError>() {
+        Ok(error) => fault.tell(error),
+        Err(error) => Status::unknown(format!("the export could not be written: {error}")),
+    }
 }
 
 fn describe(metadata: &MetadataMap) -> ExportStream {
@@ -113,5 +119,15 @@ mod tests {
         metadata.insert("buildkit-attachable-exporter-id", "0".parse().unwrap());
         let expected = [("containerimage.digest".to_owned(), "sha256:00".to_owned())];
         assert_eq!(describe(&metadata).metadata, expected.into());
+    }
+
+    #[test]
+    fn a_stores_error_keeps_its_type() {
+        let fault = StoreFault::default();
+        let status = failed(&fault, io::Error::other(StoreError::Full { path: "/store".into() }));
+        assert_eq!(status.code(), tonic::Code::ResourceExhausted);
+        let told = format!("failed to solve: {}", status.message());
+        assert!(matches!(fault.cause_of(&told).as_deref(), Some(StoreError::Full { .. })), "{told}");
+        assert_eq!(failed(&fault, io::Error::other("gone")).message(), "the export could not be written: gone");
     }
 }

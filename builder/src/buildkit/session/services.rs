@@ -87,7 +87,7 @@ impl SessionServices {
             mount.list("moby.filesync.v1.FileSync", &["DiffCopy"]);
             mount.routes.add_service(FileSyncServer::new(FileSyncService::new(self.dirs)));
         }
-        mount.file_send(self.files, message_limit);
+        mount.file_send(self.files, fault, message_limit);
         if !self.content.is_empty() {
             mount.list("containerd.services.content.v1.Content", &CONTENT_METHODS);
             let service = ContentService::new(self.content, fault.clone(), self.events);
@@ -111,11 +111,11 @@ impl Mount {
         self.methods.extend(methods.iter().map(|method| format!("/{service}/{method}")));
     }
 
-    fn file_send(&mut self, files: FileSend, limit: usize) {
+    fn file_send(&mut self, files: FileSend, fault: &StoreFault, limit: usize) {
         match files {
             FileSend::None => return,
             FileSend::Bytes(sinks) => {
-                let server = FileSendServer::new(BytesService(sinks));
+                let server = FileSendServer::new(BytesService(sinks, fault.clone()));
                 self.routes.add_service(server.max_decoding_message_size(limit));
             }
             FileSend::Directory(dest) => {

@@ -7,7 +7,7 @@ use std::fs;
 
 use polyarch_builder::dockerfile::{self, Dockerfile};
 use polyarch_builder::event::EventKind;
-use polyarch_builder::node::facts::ImageStore;
+use polyarch_builder::node::facts::{Feature, ImageStore};
 use polyarch_builder::node::probe::Node;
 use polyarch_builder::plan::{
     Mode, NodeFacts, Plan, PlanInput, PlatformPlan, is_docker_frontend, plan as make_plan, unused_build_args,
@@ -89,7 +89,10 @@ fn exporter(means: &Means<'_>, node: &Node) -> &'static str {
     match node.facts.store {
         _ if only_files(&means.settings.outputs) => "files exported from its cache",
         _ if means.settings.transfer != Way::Store => "pushed by the daemon",
-        ImageStore::Containerd | ImageStore::Buildkitd => "exported by digest",
+        ImageStore::Containerd | ImageStore::Buildkitd if node.facts.features.has(Feature::ContentExport) => {
+            "exported by digest"
+        }
+        ImageStore::Containerd | ImageStore::Buildkitd => "exported as a tar",
         ImageStore::Classic => "exported from the image store, compressed here",
     }
 }

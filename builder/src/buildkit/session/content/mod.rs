@@ -68,7 +68,7 @@ impl StoreFault {
     }
 
     /// Keeps the error and returns what the daemon is told.
-    fn tell(&self, error: StoreError) -> Status {
+    pub(in crate::buildkit::session) fn tell(&self, error: StoreError) -> Status {
         let text = error.to_string();
         let status = match &error {
             // Asking for what is not there is the daemon's affair, not a fault of the store.
