@@ -5,12 +5,13 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
+use polyarch_testkit::TestRegistry;
 use support::project::{Finished, finish};
-use support::{Builder, Cell, Project};
+use support::{Builder, Cell, Project, Published};
 
 /// `me:pass`.
 const PASSWORD: &str = "Basic bWU6cGFzcw==";
@@ -26,7 +27,7 @@ struct Seen {
     is_ours: bool,
 }
 
-/// A registry that wants to be logged in to, and then has no image.
+/// A registry that wants to be logged in to, and then has no image, or what is in another registry.
 struct Guarded {
     addr: SocketAddr,
     log: Arc<Mutex<Vec<Seen>>>,
@@ -35,6 +36,10 @@ struct Guarded {
 impl Guarded {
     /// `basic` takes the password itself; otherwise a token from this realm, or from its own host.
     fn start(basic: bool, realm: Option<String>) -> Self {
+        Self::before(basic, realm, None)
+    }
+
+    fn before(basic: bool, realm: Option<String>, backend: Option<SocketAddr>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (addr, log) = (listener.local_addr().unwrap(), Arc::<Mutex<Vec<Seen>>>::default());
         let seen = Arc::clone(&log);
@@ -47,7 +52,7 @@ impl Guarded {
             };
             for client in listener.incoming() {
                 let (challenge, seen) = (challenge.clone(), Arc::clone(&seen));
-                std::thread::spawn(move || serve(client.unwrap(), &challenge, &seen));
+                std::thread::spawn(move || serve(client.unwrap(), &challenge, &seen, backend));
             }
         });
         Self { addr, log }
@@ -58,14 +63,15 @@ impl Guarded {
     }
 }
 
-fn serve(mut client: TcpStream, challenge: &str, log: &Mutex<Vec<Seen>>) -> Option<()> {
+fn serve(mut client: TcpStream, challenge: &str, log: &Mutex<Vec<Seen>>, backend: Option<SocketAddr>) -> Option<()> {
     let mut first = [0];
     client.peek(&mut first).ok()?;
     if first == [TLS_HANDSHAKE] {
         // What tells a Go client that this is plain HTTP.
         return write!(client, "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n").ok();
     }
-    let mut lines = BufReader::new(client.try_clone().ok()?).lines();
+    let mut reader = BufReader::new(client.try_clone().ok()?);
+    let mut lines = reader.by_ref().lines();
     let first = lines.next()?.ok()?;
     let head: Vec<String> = lines.map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
     let header = |name: &str| {
@@ -85,9 +91,31 @@ fn serve(mut client: TcpStream, challenge: &str, log: &Mutex<Vec<Seen>>) -> Opti
         _ => ("401 Unauthorized", format!("WWW-Authenticate: {challenge}\r\n"), ""),
     };
     log.lock().unwrap().push(Seen { path, authorization, is_ours });
+    if let (Some(backend), "404 Not Found") = (backend, status) {
+        return pass((&first, &head), reader, client, backend);
+    }
     let length = body.len();
     let json = "Content-Type: application/json\r\nConnection: close\r\n";
     write!(client, "HTTP/1.1 {status}\r\n{extra}{json}Content-Length: {length}\r\n\r\n{body}").ok()
+}
+
+/// Carries one request to the other registry, and its answer back.
+fn pass(
+    (first, head): (&str, &[String]),
+    mut body: BufReader<TcpStream>,
+    mut client: TcpStream,
+    backend: SocketAddr,
+) -> Option<()> {
+    let mut server = TcpStream::connect(backend).ok()?;
+    let kept = head.iter().filter(|line| !line.to_ascii_lowercase().starts_with("connection:"));
+    let lines: String = kept.map(|line| format!("{line}\r\n")).collect();
+    write!(server, "{first}\r\n{lines}Connection: close\r\n\r\n").ok()?;
+    let mut up = server.try_clone().ok()?;
+    let upward = std::thread::spawn(move || std::io::copy(&mut body, &mut up));
+    let _ = std::io::copy(&mut server, &mut client);
+    let _ = client.shutdown(Shutdown::Both);
+    let _ = upward.join();
+    Some(())
 }
 
 /// Builds from the registry's image, with a password for `key` in Docker's configuration.
@@ -163,4 +191,30 @@ fn a_realm_that_is_unsafe_gets_nothing() {
     let Some(finished) = build(Cell::Docker28, registry.addr, &registry.addr.to_string()) else { return };
     finished.check(4).says(&["refused to follow http://169.254.169.254/token"]);
     assert!(registry.seen().iter().all(|seen| seen.authorization.is_empty()), "{:?}", registry.seen());
+}
+
+#[test]
+fn a_daemon_that_pushes_gets_a_token_for_it_and_for_nothing_else() {
+    let Some(builder) = Builder::of(Cell::Buildkit) else { return };
+    let backend = TestRegistry::start();
+    let registry = Guarded::before(false, None, Some(backend.addr()));
+    let config = format!(r#"{{"auths":{{"{}":{{"auth":"bWU6cGFzcw=="}}}}}}"#, registry.addr);
+    let project = Project::new("FROM scratch\nCOPY Dockerfile /@\n").file("home/.docker/config.json", config);
+    let (app, cache) = (format!("{}/team/app:1", registry.addr), format!("type=registry,ref={}/cache", registry.addr));
+    let args = ["--platform", "linux/amd64,linux/arm64", "-t", &app, "--push", "--transfer", "daemon"];
+    let mut command = project.build(&builder, &args);
+    finish({
+        command.args(["--cache-to", &cache]);
+        command
+    })
+    .check(0);
+    assert_eq!(Published::new(backend.addr(), "team/app").images("1").len(), 2);
+    let seen = registry.seen();
+    let daemon = seen.iter().filter(|seen| !seen.is_ours && !seen.authorization.is_empty());
+    assert!(daemon.clone().count() > 0 && daemon.clone().all(|seen| seen.authorization == "Bearer good"), "{seen:?}");
+    let tokens: Vec<&str> =
+        seen.iter().map(|seen| seen.path.as_str()).filter(|path| path.starts_with("/token")).collect();
+    let scopes = |path: &&str| path.contains("team%2Fapp%3Apull") || path.contains("cache%3Apull");
+    assert!(tokens.iter().all(scopes), "{tokens:?}");
+    assert!(tokens.iter().any(|path| path.contains("repository%3Acache%3Apull%2Cpush")), "{tokens:?}");
 }
