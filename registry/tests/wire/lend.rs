@@ -66,6 +66,7 @@ async fn an_endpoint_a_daemon_makes_up_gets_nothing() {
     let client = Registry::new(files.config());
     for realm in [
         format!("http://localhost:{}/token", evil.address.port()),
+        format!("http://{}/token", evil.host()),
         format!("http://me:pw@{}/token", server.host()),
         "http://auth.example.com/token".to_owned(),
         "https://169.254.169.254/token".to_owned(),

@@ -15,6 +15,7 @@ use crate::client::Registry;
 use crate::client::credentials::Credential;
 use crate::client::endpoint::refused;
 use crate::client::error::{ClientError, Fault};
+use crate::client::pool::same_origin;
 use crate::client::reply;
 use crate::client::secret::Secret;
 use crate::client::text::untrusted;
@@ -64,8 +65,8 @@ impl Registry {
     /// Fetches a token with the user's credential for the repository (or anonymously, where there is none).
     ///
     /// # Errors
-    /// [`ErrorKind::Unsafe`](crate::client::ErrorKind::Unsafe) for an endpoint that is neither at the registry's host nor
-    /// named by the registry's own challenge, and for a loan without a scope that may be lent; else what the registry
+    /// [`ErrorKind::Unsafe`](crate::client::ErrorKind::Unsafe) for an endpoint that is neither at the registry's host and
+    /// port nor named by the registry's own challenge, and for a loan without a scope that may be lent; else what the registry
     /// or the endpoint answers.
     pub async fn lend_token(&self, loan: TokenLoan<'_>) -> Result<LentToken, ClientError> {
         let scopes = scopes(loan.scopes, loan.push);
@@ -105,11 +106,12 @@ impl Registry {
         })
     }
 
-    /// Accepts an endpoint at the registry's own host, or one that the registry names when we ask it.
+    /// Accepts an endpoint at the registry's own host and port, or one that the registry names when we ask it: another
+    /// port may be another's.
     async fn check_endpoint(&self, subject: &Subject<'_>, loan: &TokenLoan<'_>) -> Result<(), ClientError> {
         let at = |fault| ClientError::at(subject.host, fault);
         let endpoint = realm::check(&self.inner.config, subject.base, loan.realm).map_err(at)?;
-        if endpoint.host() == subject.base.host() {
+        if same_origin(&endpoint, subject.base) {
             return Ok(());
         }
         // Some registries let everybody see their root, and ask at a repository only.
