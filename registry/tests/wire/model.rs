@@ -114,10 +114,6 @@ impl State {
         children && list("layers").iter().all(|entry| self.blobs.contains_key(&key(entry)))
     }
 
-    pub fn blob(&self, repository: &str, digest: &Digest) -> Option<Bytes> {
-        self.blobs.get(&(repository.to_owned(), digest.to_string())).cloned()
-    }
-
     pub fn tag(&self, repository: &str, tag: &str) -> Option<Bytes> {
         self.manifests.get(&(repository.to_owned(), tag.to_owned())).map(|(_, bytes)| bytes.clone())
     }
