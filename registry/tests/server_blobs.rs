@@ -39,6 +39,11 @@ async fn assert_pushed(http: Http, reply: &Reply, digest: &Digest, bytes: &[u8])
     assert_eq!((&head.body[..], &get.body[..]), (&b""[..], bytes));
 }
 
+/// Removes the bytes that a deleted blob leaves.
+fn forget(registry: &TestRegistry, digest: &Digest) {
+    std::fs::remove_file(registry.root().join("content/blobs/sha256").join(digest.encoded())).unwrap();
+}
+
 #[tokio::test]
 async fn says_that_it_is_a_registry() {
     let registry = TestRegistry::start();
@@ -176,14 +181,20 @@ async fn mounts_what_the_other_repository_holds() {
         format!("mount={missing}&from=from/here"),
         format!("mount={digest}&from=no/such"),
         format!("mount={digest}&from=../etc"),
-        format!("mount={digest}"),
+        format!("mount={missing}"),
     ] {
         let reply = http.call(Method::POST, &format!("/v2/third/blobs/uploads/?{query}"), &[], "").await;
         assert_eq!(reply.status(), 202, "{query}");
         let put = format!("{}?digest={missing}", reply.header("location"));
         assert_eq!(http.call(Method::PUT, &put, &[], "missing").await.status(), 201, "the fallback session works");
+        assert_eq!(http.delete(&format!("/v2/third/blobs/{missing}")).await.status(), 202);
+        forget(&registry, &missing);
     }
     assert_eq!(http.head(&format!("/v2/third/blobs/{digest}")).await.status(), 404);
+
+    // Without `from` any repository will do (distribution-spec, "Mounting a blob from another repository").
+    let anywhere = http.call(Method::POST, &format!("/v2/third/blobs/uploads/?mount={digest}"), &[], "").await;
+    assert_pushed(http, &anywhere, &Digest::sha256("shared"), b"shared").await;
 }
 
 #[tokio::test]

@@ -322,6 +322,12 @@ async fn long_referrers_lists_come_in_pages() {
     }
     seen.sort_by_key(Value::to_string);
     assert_eq!((json!(seen), pages), (json!(["0", "1", "2", "3", "4"]), 2));
+
+    let two = http.get(&format!("/v2/a/referrers/{subject}?n=2")).await;
+    assert_eq!(two.json()["manifests"].as_array().unwrap().len(), 2);
+    assert!(two.header("link").contains("n=2"), "{}", two.header("link"));
+    let none = http.get(&format!("/v2/a/referrers/{subject}?n=0")).await;
+    assert_eq!((none.json()["manifests"].as_array().unwrap().len(), none.header("link")), (0, ""));
 }
 
 #[tokio::test]

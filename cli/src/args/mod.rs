@@ -94,8 +94,16 @@ mod tests {
 
     #[test]
     fn help_reads_well() {
-        let paths: [&[&str]; 7] =
-            [&[], &["build"], &["inspect"], &["verify"], &["push"], &["store"], &["registry", "serve"]];
+        let paths: [&[&str]; 8] = [
+            &[],
+            &["build"],
+            &["inspect"],
+            &["verify"],
+            &["push"],
+            &["store"],
+            &["registry", "serve"],
+            &["registry", "gc"],
+        ];
         for path in paths {
             let name = format!("help_{}", if path.is_empty() { "polyarch".to_owned() } else { path.join("_") });
             insta::assert_snapshot!(name, help_of(path));

@@ -8,6 +8,7 @@ use polyarch_registry::verify::SourceError;
 
 use super::Diagnostic;
 use crate::exit_code::ExitCode;
+use crate::settings::serve::ServeError;
 
 /// What a user can do about a class of a registry's failure.
 fn advice(kind: ErrorKind, host: &str) -> Option<String> {
@@ -105,13 +106,31 @@ impl From<SourceError> for Diagnostic {
     }
 }
 
+impl From<ServeError> for Diagnostic {
+    fn from(error: ServeError) -> Self {
+        match error {
+            ServeError::Settings(error) => error.into(),
+            ServeError::Users(_) => Self::new(ExitCode::Usage, &error).hint("add a user: htpasswd -B FILE USER"),
+        }
+    }
+}
+
 impl From<ServerError> for Diagnostic {
     fn from(error: ServerError) -> Self {
-        let diagnostic = Self::new(ExitCode::Usage, &error);
+        let code = match &error {
+            ServerError::Gc(_) | ServerError::Control(_) => ExitCode::Bug,
+            _ => ExitCode::Usage,
+        };
+        let diagnostic = Self::new(code, &error);
         match &error {
             ServerError::Bind { .. } => diagnostic.hint("name another address with --addr; port 0 takes a free one"),
             ServerError::InUse { .. } => diagnostic.hint("name another directory with --root"),
-            ServerError::Root { .. } | ServerError::Store(_) | ServerError::Meta(_) => diagnostic,
+            ServerError::Root { .. }
+            | ServerError::Tls(_)
+            | ServerError::Store(_)
+            | ServerError::Meta(_)
+            | ServerError::Gc(_)
+            | ServerError::Control(_) => diagnostic,
         }
     }
 }

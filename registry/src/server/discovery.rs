@@ -49,16 +49,21 @@ pub async fn referrers(
         Some(text) => Some(parse_digest(text).ok_or_else(|| ApiError::digest_invalid("`last` is not a digest"))?),
         None => None,
     };
+    let limit = query.page()?.n;
     let path = format!("/v2/{name}/referrers/{subject}");
     let filter = artifact_type.clone();
     let found = registry.meta(move |disk| {
-        let page = ReferrersPage { artifact_type: filter.as_deref(), last: last.as_ref(), budget: REFERRERS_BUDGET };
+        let (artifact_type, last) = (filter.as_deref(), last.as_ref());
+        let page = ReferrersPage { artifact_type, last, limit, budget: REFERRERS_BUDGET };
         disk.referrers(&name, &subject, page)
     });
     let found = found.await?;
     let next = found.entries.last().filter(|_| found.more).map(|last| {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.append_pair("last", &last.digest.to_string());
+        if let Some(n) = limit {
+            query.append_pair("n", &n.to_string());
+        }
         if let Some(artifact_type) = &artifact_type {
             query.append_pair("artifactType", artifact_type);
         }

@@ -4,7 +4,7 @@
 //! JSON body. Never: shows a client paths or causes on this machine; those go to the log.
 
 use axum::body::Body;
-use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::json;
 
@@ -38,6 +38,8 @@ pub enum Code {
     NameUnknown,
     /// code-10.
     SizeInvalid,
+    /// code-11.
+    Unauthorized,
     /// code-13.
     Unsupported,
     /// code-14.
@@ -60,6 +62,7 @@ impl Code {
             Self::NameInvalid => "NAME_INVALID",
             Self::NameUnknown => "NAME_UNKNOWN",
             Self::SizeInvalid => "SIZE_INVALID",
+            Self::Unauthorized => "UNAUTHORIZED",
             Self::Unsupported => "UNSUPPORTED",
             Self::TooManyRequests => "TOOMANYREQUESTS",
             Self::Unknown => "UNKNOWN",
@@ -145,6 +148,24 @@ impl ApiError {
     /// 405 for a delete where deleting is switched off (distribution-spec, "Content Management").
     pub fn delete_disabled(allow: &str) -> Self {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, "deleting is disabled").header(ALLOW, allow)
+    }
+
+    /// 405 for a write where the registry is for reading only.
+    pub fn read_only() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, Code::Unsupported, "this registry is read-only")
+            .header(ALLOW, "GET, HEAD")
+    }
+
+    /// 401 with the challenge clients answer with user name and password.
+    pub fn unauthorized() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, Code::Unauthorized, "authentication required")
+            .header(WWW_AUTHENTICATE, "Basic realm=\"polyarch registry\", charset=\"UTF-8\"")
+    }
+
+    /// 413 for a blob that is larger than this registry takes.
+    pub fn blob_too_large(limit: u64) -> Self {
+        let message = format!("blob is larger than {limit} bytes");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, Code::SizeInvalid, message)
     }
 
     /// 429 for something that will be possible in a moment.

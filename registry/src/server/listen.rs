@@ -12,8 +12,10 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::Registry;
@@ -31,7 +33,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves connections until `shutdown` is ready and the running ones ended or `grace` is over.
 pub async fn serve(
-    listener: &TcpListener,
+    (listener, tls): (&TcpListener, Option<&TlsAcceptor>),
     registry: &Registry,
     grace: Duration,
     shutdown: impl Future<Output = ()> + Send,
@@ -44,7 +46,7 @@ pub async fn serve(
             () = &mut shutdown => break,
             Some(ended) = connections.join_next() => log_panic(ended),
             stream = accept(listener), if connections.len() < CONNECTION_LIMIT => {
-                connections.spawn(connection(stream, registry.clone(), stop.clone()));
+                connections.spawn(connection(stream, tls.cloned(), registry.clone(), stop.clone()));
             }
         }
     }
@@ -79,9 +81,27 @@ fn is_clients_fault(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-async fn connection(stream: TcpStream, registry: Registry, stop: CancellationToken) {
+async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, registry: Registry, stop: CancellationToken) {
     // Answers are small and clients wait for each.
     let _ = stream.set_nodelay(true);
+    let Some(tls) = tls else { return exchange(stream, registry, stop).await };
+    let secured = tokio::select! {
+        secured = tokio::time::timeout(HEADER_TIME, tls.accept(stream)) => secured,
+        () = stop.cancelled() => return,
+    };
+    match secured {
+        Ok(Ok(stream)) => exchange(stream, registry, stop).await,
+        Ok(Err(error)) => tracing::debug!(%error, "no TLS with a client"),
+        Err(_) => tracing::debug!("a client did not finish its TLS handshake in time"),
+    }
+}
+
+/// Serves requests on a connection until either side ends it.
+async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    registry: Registry,
+    stop: CancellationToken,
+) {
     let service = service_fn(move |request: Request<Incoming>| {
         let registry = registry.clone();
         async move { Ok::<_, Infallible>(registry.handle(request.map(Body::new)).await) }

@@ -1,7 +1,8 @@
 //! The embedded registry: the server side of the OCI distribution-spec 1.1.
 //!
 //! ```text
-//! ROOT/lock            held while a server runs on ROOT
+//! ROOT/lock            held while a server, or gc, runs on ROOT
+//! ROOT/control.sock    asks the running server to collect garbage
 //! ROOT/content/        an OCI image layout: the bytes of all blobs and manifests, each once
 //! ROOT/repositories/   what each repository holds (see `disk`)
 //! ROOT/tmp/            files being written
@@ -10,13 +11,17 @@
 //! A request goes `listen` → [`Registry::handle`] → `route` → one handler (`blobs`, `uploads`,
 //! `manifests`, `discovery`) → blob store and `disk`. Bodies stream in constant memory. Everything
 //! acknowledged is on disk and survives a kill; an open upload does not.
-//! Never: changes a byte of what was pushed, redirects, compresses, or holds a lock across an await.
+//! Never: changes a byte of what was pushed, redirects or compresses. The one lock that is held across an await is the
+//! one that keeps gc away between bytes and their name.
 
+mod access;
 mod blobs;
 mod body;
+mod control;
 mod discovery;
 mod disk;
 mod error;
+mod gc;
 mod listen;
 mod manifests;
 pub mod name;
@@ -26,6 +31,7 @@ mod registry;
 mod respond;
 pub mod route;
 mod sessions;
+mod tls;
 mod uploads;
 
 use std::fs::{File, TryLockError};
@@ -34,14 +40,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
+use tokio_rustls::TlsAcceptor;
 
 use crate::store::layout::Lease;
 use crate::store::{LayoutStore, StoreError};
 
+pub use self::access::{Users, UsersError};
+pub use self::control::ControlError;
 pub use self::disk::MetaError;
+pub use self::gc::{Collected, GcError, GcOptions};
 pub use self::manifests::MANIFEST_LIMIT;
 pub use self::registry::{Options, Registry};
+pub use self::tls::{TlsError, TlsFiles};
 
 /// How to run an embedded registry. Start from [`Config::new`].
 #[derive(Debug, Clone)]
@@ -53,6 +64,10 @@ pub struct Config {
     pub root: PathBuf,
     /// What the registry allows.
     pub options: Options,
+    /// Serves TLS with this certificate; `None` is plain HTTP.
+    pub tls: Option<TlsFiles>,
+    /// Collects garbage this often while it runs; `None` is never.
+    pub gc_every: Option<(Duration, GcOptions)>,
     /// How long running requests get to finish once the server is told to stop.
     pub grace: Duration,
 }
@@ -60,7 +75,14 @@ pub struct Config {
 impl Config {
     /// Returns a configuration with deletes off and ten seconds of grace.
     pub fn new(addr: SocketAddr, root: impl Into<PathBuf>) -> Self {
-        Self { addr, root: root.into(), options: Options::default(), grace: Duration::from_secs(10) }
+        Self {
+            addr,
+            root: root.into(),
+            options: Options::default(),
+            tls: None,
+            gc_every: None,
+            grace: Duration::from_secs(10),
+        }
     }
 }
 
@@ -91,19 +113,32 @@ pub enum ServerError {
         #[source]
         source: std::io::Error,
     },
+    /// The certificate cannot be used.
+    #[error("cannot serve TLS")]
+    Tls(#[source] TlsError),
     /// The content store cannot be opened.
     #[error("cannot open the registry's content")]
     Store(#[source] StoreError),
     /// The metadata cannot be opened.
     #[error("cannot open the registry's repositories")]
     Meta(#[source] MetaError),
+    /// Garbage cannot be collected.
+    #[error("cannot collect garbage")]
+    Gc(#[source] GcError),
+    /// Another process runs the registry and did not collect.
+    #[error("cannot collect garbage in a running registry")]
+    Control(#[source] ControlError),
 }
 
 /// A registry that listens, but answers only in [`Server::run`].
 pub struct Server {
     listener: TcpListener,
     addr: SocketAddr,
+    tls: Option<TlsAcceptor>,
     registry: Registry,
+    content: LayoutStore,
+    control: Option<UnixListener>,
+    gc_every: Option<(Duration, GcOptions)>,
     grace: Duration,
     _lock: File,
     /// No root of the content names what the repositories hold: gc would take all of it.
@@ -116,16 +151,19 @@ impl Server {
     /// # Errors
     /// [`ServerError`].
     pub async fn bind(config: Config) -> Result<Self, ServerError> {
+        let tls = config.tls.as_ref().map(tls::acceptor).transpose().map_err(ServerError::Tls)?;
         let lock = lock_root(&config.root)?;
         let content = config.root.join("content");
         let store = LayoutStore::open(content).await.map_err(ServerError::Store)?;
         let lease = store.lease().await.map_err(ServerError::Store)?;
-        let registry =
-            Registry::open(Arc::new(store), &config.root, config.options).await.map_err(ServerError::Meta)?;
+        let registry = Registry::open(Arc::new(store.clone()), &config.root, config.options).await;
+        let registry = registry.map_err(ServerError::Meta)?;
         let failed = |source| ServerError::Bind { addr: config.addr, source };
         let listener = TcpListener::bind(config.addr).await.map_err(failed)?;
         let addr = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, addr, registry, grace: config.grace, _lock: lock, _lease: lease })
+        let (control, gc_every, grace) = (control::listen(&config.root), config.gc_every, config.grace);
+        let content = store;
+        Ok(Self { listener, addr, tls, registry, content, control, gc_every, grace, _lock: lock, _lease: lease })
     }
 
     /// Returns the address it listens on, with the real port.
@@ -136,8 +174,53 @@ impl Server {
     /// Serves until `shutdown` is ready, then stops accepting and gives running requests the configured grace.
     /// Dropping the future closes every connection at once.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
-        listen::serve(&self.listener, &self.registry, self.grace, shutdown).await;
+        let serving = listen::serve((&self.listener, self.tls.as_ref()), &self.registry, self.grace, shutdown);
+        let housekeeping = async { tokio::join!(self.obey(), self.collect_now_and_then()) };
+        tokio::select! {
+            () = serving => {}
+            _ = housekeeping => {}
+        }
     }
+
+    /// Answers the control socket, for ever.
+    async fn obey(&self) {
+        match &self.control {
+            Some(socket) => control::serve(socket, &self.registry, &self.content).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn collect_now_and_then(&self) {
+        let Some((every, options)) = self.gc_every else { return std::future::pending().await };
+        loop {
+            tokio::time::sleep(every).await;
+            match self.registry.collect(&self.content, options).await {
+                Ok(collected) => tracing::info!(?collected, "collected garbage"),
+                Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "gc failed"),
+            }
+        }
+    }
+}
+
+/// Collects garbage in a registry's directory: by the server that runs on it, or here if none does.
+///
+/// # Errors
+/// [`ServerError`].
+pub async fn collect(root: &Path, options: GcOptions) -> Result<Collected, ServerError> {
+    if !root.join("repositories").is_dir() {
+        let source = std::io::Error::new(std::io::ErrorKind::NotFound, "it is not a registry's directory");
+        return Err(ServerError::Root { root: root.to_owned(), source });
+    }
+    let _lock = match lock_root(root) {
+        Ok(lock) => lock,
+        Err(ServerError::InUse { root }) => return control::ask(&root, options).await.map_err(ServerError::Control),
+        Err(error) => return Err(error),
+    };
+    let store = LayoutStore::open(root.join("content")).await.map_err(ServerError::Store)?;
+    let _lease = store.lease().await.map_err(ServerError::Store)?;
+    let registry =
+        Registry::open(Arc::new(store.clone()), root, Options::default()).await.map_err(ServerError::Meta)?;
+    registry.collect(&store, options).await.map_err(ServerError::Gc)
 }
 
 fn lock_root(root: &Path) -> Result<File, ServerError> {

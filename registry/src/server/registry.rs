@@ -10,7 +10,9 @@ use axum::body::Body;
 use http::header::EXPECT;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use serde_json::json;
+use tokio::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use super::access::Users;
 use super::body::RequestBody;
 use super::disk::{Disk, MetaError};
 use super::error::ApiError;
@@ -36,13 +38,19 @@ const DRAIN_TIME: Duration = Duration::from_secs(10);
 pub struct Options {
     /// Whether tags, manifests and blobs may be deleted.
     pub delete: bool,
+    /// Whether nothing may be written at all.
+    pub read_only: bool,
+    /// Largest blob in bytes; a larger one is answered with 413.
+    pub blob_limit: Option<u64>,
+    /// Who may use the registry; `None` is everyone.
+    pub users: Option<Users>,
     /// How long a request may go without sending a byte of its body.
     pub body_idle: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { delete: false, body_idle: Duration::from_secs(60) }
+        Self { delete: false, read_only: false, blob_limit: None, users: None, body_idle: Duration::from_secs(60) }
     }
 }
 
@@ -57,18 +65,30 @@ struct Shared {
     disk: Arc<Disk>,
     sessions: Arc<Sessions>,
     options: Options,
+    /// Read by who is between having bytes in the store and naming them in a repository; written by gc.
+    naming: RwLock<()>,
+    /// Held by the one collection that runs.
+    collecting: Mutex<()>,
 }
 
 impl Registry {
     /// Opens a registry that keeps blobs in `store` and everything else under `meta_root`. Nothing else may use
-    /// `meta_root` meanwhile, and nothing may collect garbage in `store`.
+    /// `meta_root` meanwhile, and nothing but [`Registry::collect`] may remove from `store`.
     ///
     /// # Errors
     /// I/O.
     pub async fn open(store: Arc<dyn BlobStore>, meta_root: &Path, options: Options) -> Result<Self, MetaError> {
         let root = meta_root.to_owned();
         let disk = Arc::new(blocking(move || Disk::open(&root)).await?);
-        Ok(Self { shared: Arc::new(Shared { store, disk, sessions: Arc::default(), options }) })
+        let shared = Shared {
+            store,
+            disk,
+            sessions: Arc::default(),
+            options,
+            naming: RwLock::default(),
+            collecting: Mutex::default(),
+        };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// Answers one request. Dropping the future is safe at any point.
@@ -93,9 +113,19 @@ impl Registry {
     }
 
     async fn dispatch(&self, parts: &http::request::Parts, body: &mut RequestBody) -> Result<Response<Body>, ApiError> {
+        let options = &self.shared.options;
+        if let Some(users) = &options.users
+            && !users.admit(&parts.headers).await
+        {
+            return Err(ApiError::unauthorized());
+        }
         let query = Query::parse(parts.uri.query());
         let headers = &parts.headers;
-        match Route::parse(&parts.method, parts.uri.path())? {
+        let route = Route::parse(&parts.method, parts.uri.path())?;
+        if options.read_only && !matches!(parts.method, Method::GET | Method::HEAD) {
+            return Err(ApiError::read_only());
+        }
+        match route {
             Route::Version => Ok(Reply::new(StatusCode::OK).json("application/json", &json!({})).done()),
             Route::Catalog => discovery::catalog(self, &query).await,
             Route::ListTags(name) => discovery::tags(self, name, &query).await,
@@ -119,8 +149,35 @@ impl Registry {
         &*self.shared.store
     }
 
+    /// Keeps gc from removing bytes until they have a name: from before they are looked for, or committed, until
+    /// [`Disk`] has recorded them.
+    pub(super) async fn naming(&self) -> RwLockReadGuard<'_, ()> {
+        self.shared.naming.read().await
+    }
+
+    /// Waits until nobody is naming anything, and keeps everyone from starting.
+    pub(super) async fn unnamed(&self) -> RwLockWriteGuard<'_, ()> {
+        self.shared.naming.write().await
+    }
+
+    pub(super) async fn collecting(&self) -> MutexGuard<'_, ()> {
+        self.shared.collecting.lock().await
+    }
+
+    pub(super) fn disk(&self) -> &Disk {
+        &self.shared.disk
+    }
+
     pub(super) fn sessions(&self) -> &Arc<Sessions> {
         &self.shared.sessions
+    }
+
+    /// Checks the size a blob has, or is going to have.
+    pub(super) fn admit_size(&self, bytes: u64) -> Result<(), ApiError> {
+        match self.shared.options.blob_limit {
+            Some(limit) if bytes > limit => Err(ApiError::blob_too_large(limit)),
+            _ => Ok(()),
+        }
     }
 
     /// Refuses a delete where deleting is switched off.

@@ -32,9 +32,7 @@ pub async fn start(
 ) -> Result<Response<Body>, ApiError> {
     if let Some(mount) = query.get("mount") {
         let digest = digest_param(mount)?;
-        if let Some(from) = query.get("from").and_then(RepoName::parse)
-            && mount_blob(registry, &name, &from, &digest).await?
-        {
+        if mount_blob(registry, &name, query.get("from"), &digest).await? {
             return Ok(blob_created(&name, &digest));
         }
     } else if let Some(digest) = query.get("digest") {
@@ -44,11 +42,26 @@ pub async fn start(
     Ok(progress(StatusCode::ACCEPTED, &Target { name, id }, 0).done())
 }
 
-/// Links a blob that another repository holds. Returns whether it does.
-async fn mount_blob(registry: &Registry, name: &RepoName, from: &RepoName, digest: &Digest) -> Result<bool, ApiError> {
-    let (name, from, digest) = (name.clone(), from.clone(), digest.clone());
+/// Links a blob that another repository holds, or any where none is named: whoever may push may read them all.
+/// Returns whether there is one.
+async fn mount_blob(
+    registry: &Registry,
+    name: &RepoName,
+    from: Option<&str>,
+    digest: &Digest,
+) -> Result<bool, ApiError> {
+    let from = match from.map(RepoName::parse) {
+        Some(None) => return Ok(false),
+        Some(from) => from,
+        None => None,
+    };
+    let _naming = registry.naming().await;
+    if from.is_none() && registry.store().stat(digest).await?.is_none() {
+        return Ok(false);
+    }
+    let (name, digest) = (name.clone(), digest.clone());
     let mounted = registry.meta(move |disk| {
-        let held = disk.has_blob(&from, &digest);
+        let held = from.is_none_or(|from| disk.has_blob(&from, &digest));
         if held { disk.link_blob(&name, &digest).map(|()| true) } else { Ok(false) }
     });
     Ok(mounted.await?)
@@ -61,11 +74,14 @@ async fn at_once(
     digest: Digest,
     body: &mut RequestBody,
 ) -> Result<Response<Body>, ApiError> {
+    registry.admit_size(body.exact_len().unwrap_or(0))?;
     let expect = Expect { digest: Some(digest.clone()), size: body.exact_len() };
     let mut writer = registry.store().writer(expect).await?;
     while let Some(bytes) = body.next().await? {
+        registry.admit_size(writer.written().saturating_add(bytes.len() as u64))?;
         writer.write(bytes).await?;
     }
+    let _naming = registry.naming().await;
     writer.commit().await?;
     link(registry, name, &digest).await
 }
@@ -91,6 +107,7 @@ pub async fn append(
 ) -> Result<Response<Body>, ApiError> {
     let mut lease = registry.sessions().lease(&target.name, &target.id)?;
     check_place(target, &lease, headers, body)?;
+    registry.admit_size(lease.received().saturating_add(body.exact_len().unwrap_or(0)))?;
     receive(registry, &mut lease, body).await?;
     Ok(progress(StatusCode::ACCEPTED, target, lease.received()).done())
 }
@@ -106,16 +123,19 @@ pub async fn finish(
     let digest = digest_param(query.get("digest").ok_or_else(|| ApiError::digest_invalid("`digest` is missing"))?)?;
     let mut lease = registry.sessions().lease(&target.name, &target.id)?;
     check_place(target, &lease, headers, body)?;
+    registry.admit_size(lease.received().saturating_add(body.exact_len().unwrap_or(0)))?;
     if lease.is_empty() {
         lease.put(registry.store().writer(Expect { digest: Some(digest.clone()), size: None }).await?);
     }
     receive(registry, &mut lease, body).await?;
     let Some(mut writer) = lease.finish() else { return Err(ApiError::upload_unknown()) };
     writer.promise(digest.clone()).await?;
+    let _naming = registry.naming().await;
     writer.commit().await?;
     link(registry, &target.name, &digest).await
 }
 
+/// Names bytes that are in the store; the caller keeps gc away.
 async fn link(registry: &Registry, name: &RepoName, digest: &Digest) -> Result<Response<Body>, ApiError> {
     let created = blob_created(name, digest);
     let (name, digest) = (name.clone(), digest.clone());
@@ -126,6 +146,7 @@ async fn link(registry: &Registry, name: &RepoName, digest: &Digest) -> Result<R
 /// Moves a body into a session.
 async fn receive(registry: &Registry, lease: &mut Lease, body: &mut RequestBody) -> Result<(), ApiError> {
     while let Some(bytes) = body.next().await? {
+        registry.admit_size(lease.received().saturating_add(bytes.len() as u64))?;
         if lease.is_empty() {
             lease.put(registry.store().writer(Expect::default()).await?);
         }

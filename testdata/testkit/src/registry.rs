@@ -49,7 +49,15 @@ impl TestRegistry {
         self.running = Some(running);
     }
 
-    fn stop(&mut self) {
+    /// [`Self::restart`] with a changed configuration.
+    pub fn restart_with(&mut self, change: impl FnOnce(&mut Config)) {
+        self.stop();
+        change(&mut self.config);
+        self.restart();
+    }
+
+    /// Stops the registry; its directory stays.
+    pub fn stop(&mut self) {
         if let Some(running) = self.running.take() {
             let _ = running.stop.send(());
             let joined = running.thread.join();

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use super::MetaError;
 use crate::durable::{self, Trouble, trouble};
@@ -34,9 +35,31 @@ pub(super) fn write_atomic(temp: &Path, path: &Path, bytes: &[u8]) -> Result<(),
     Ok(durable::publish(file, path)?)
 }
 
+/// How old a time of last use may be before it is written again: every read would otherwise be a write.
+const FRESH: Duration = Duration::from_secs(60);
+
+/// Returns whether a file was noted to be in use a moment ago; `None` if it is not there.
+pub(super) fn is_fresh(path: &Path) -> Option<bool> {
+    let modified = fs::metadata(path).ok()?.modified();
+    let stale = modified.is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age > FRESH));
+    Some(!stale)
+}
+
+/// Returns whether a file is there, and notes that it is in use. That it cannot be noted is no failure.
+pub(super) fn refresh(path: &Path) -> bool {
+    let Some(fresh) = is_fresh(path) else { return false };
+    if !fresh {
+        let noted = File::options().write(true).open(path).and_then(|file| file.set_modified(SystemTime::now()));
+        if let Err(error) = noted {
+            tracing::debug!(path = %path.display(), %error, "cannot note the time of use");
+        }
+    }
+    true
+}
+
 /// Creates an empty file, durably; it may exist already.
 pub(super) fn touch(path: &Path) -> Result<(), MetaError> {
-    if path.exists() {
+    if refresh(path) {
         return Ok(());
     }
     let parent = path.parent().unwrap_or(path);

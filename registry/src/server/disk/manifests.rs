@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::files::{list, read, remove, write_atomic};
+use super::files::{list, read, refresh, remove, write_atomic};
 use super::{Disk, MetaError, is_stored};
 use crate::oci::{Descriptor, Digest};
 use crate::server::name::{RepoName, Tag};
@@ -59,6 +59,7 @@ impl Disk {
     /// # Errors
     /// [`MetaError::Missing`] with every reference the repository does not hold; then nothing changed. I/O.
     pub fn put_manifest(&self, name: &RepoName, new: &NewManifest) -> Result<(), MetaError> {
+        self.name(&new.digest);
         let _guard = self.lock(name);
         self.require(name, &new.references)?;
         if let Some(referrer) = &new.referrer {
@@ -77,7 +78,7 @@ impl Disk {
     /// # Errors
     /// [`MetaError::Missing`] with every one it does not hold.
     pub fn require(&self, name: &RepoName, references: &[Digest]) -> Result<(), MetaError> {
-        let held = |digest: &&Digest| self.has_blob(name, digest) || self.has_manifest(name, digest);
+        let held = |digest: &&Digest| self.holds_blob(name, digest) || self.has_manifest(name, digest);
         let mut missing: Vec<_> = references.iter().filter(|digest| !held(digest)).cloned().collect();
         if missing.is_empty() {
             return Ok(());
@@ -89,7 +90,7 @@ impl Disk {
 
     /// Returns whether the repository holds a manifest.
     pub fn has_manifest(&self, name: &RepoName, digest: &Digest) -> bool {
-        is_stored(digest) && self.manifest_path(name, digest).exists()
+        is_stored(digest) && refresh(&self.manifest_path(name, digest))
     }
 
     /// Returns what is remembered of a manifest; `None` if the repository does not hold it.
@@ -97,6 +98,14 @@ impl Disk {
     /// # Errors
     /// [`MetaError::Damaged`], I/O.
     pub fn manifest(&self, name: &RepoName, digest: &Digest) -> Result<Option<Record>, MetaError> {
+        match is_stored(digest) && self.in_use(name, &self.manifest_path(name, digest)) {
+            true => self.peek(name, digest),
+            false => Ok(None),
+        }
+    }
+
+    /// [`Disk::manifest`] without counting as a use.
+    pub(super) fn peek(&self, name: &RepoName, digest: &Digest) -> Result<Option<Record>, MetaError> {
         if !is_stored(digest) {
             return Ok(None);
         }
@@ -111,7 +120,12 @@ impl Disk {
     /// [`MetaError::Damaged`], I/O.
     pub fn delete_manifest(&self, name: &RepoName, digest: &Digest) -> Result<bool, MetaError> {
         let _guard = self.lock(name);
-        let Some(record) = self.manifest(name, digest)? else { return Ok(false) };
+        self.forget_manifest(name, digest)
+    }
+
+    /// [`Disk::delete_manifest`] for a caller that holds the repository's lock.
+    pub(super) fn forget_manifest(&self, name: &RepoName, digest: &Digest) -> Result<bool, MetaError> {
+        let Some(record) = self.peek(name, digest)? else { return Ok(false) };
         for tag in self.tags(name)?.unwrap_or_default().iter().filter_map(|tag| Tag::parse(tag)) {
             if self.resolve(name, &tag)?.as_ref() == Some(digest) {
                 remove(&self.tag(name, &tag))?;
@@ -146,7 +160,8 @@ impl Disk {
                 continue;
             }
             bytes += json.len();
-            if bytes > page.budget && !found.entries.is_empty() {
+            let full = page.limit.is_some_and(|limit| found.entries.len() >= limit);
+            if full || (bytes > page.budget && !found.entries.is_empty()) {
                 found.more = true;
                 break;
             }
@@ -155,7 +170,7 @@ impl Disk {
         Ok(found)
     }
 
-    fn manifest_path(&self, name: &RepoName, digest: &Digest) -> PathBuf {
+    pub(super) fn manifest_path(&self, name: &RepoName, digest: &Digest) -> PathBuf {
         self.repo(name).join("_manifests").join(digest.algorithm().as_str()).join(digest.encoded())
     }
 
@@ -176,6 +191,8 @@ pub struct ReferrersPage<'a> {
     pub artifact_type: Option<&'a str>,
     /// Only entries after this digest.
     pub last: Option<&'a Digest>,
+    /// Most entries.
+    pub limit: Option<usize>,
     /// Most bytes of entries; the first entry always fits.
     pub budget: usize,
 }

@@ -17,18 +17,21 @@
 
 mod files;
 mod manifests;
+mod sweep;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use self::files::{list, read, remove, touch, write_atomic};
+use self::files::{list, read, refresh, remove, touch, write_atomic};
 use super::name::{RepoName, Tag, parse_digest};
 use crate::oci::{Algorithm, Digest};
 
 pub use self::manifests::{NewManifest, Record, Referrer, ReferrersPage};
+pub use self::sweep::{SweepOptions, Swept};
 
 /// Locks for repositories; two that share one only wait for each other a little.
 const STRIPES: usize = 64;
@@ -72,6 +75,8 @@ pub struct Disk {
     root: PathBuf,
     temp: PathBuf,
     locks: [Mutex<()>; STRIPES],
+    /// Digests that were given a name since [`Disk::watch`]; `None` while nobody watches.
+    named: Mutex<Option<HashSet<Digest>>>,
     hasher: RandomState,
 }
 
@@ -85,6 +90,7 @@ impl Disk {
             root: root.join("repositories"),
             temp: root.join("tmp"),
             locks: std::array::from_fn(|_| Mutex::new(())),
+            named: Mutex::new(None),
             hasher: RandomState::new(),
         };
         files::make_dir(&disk.root)?;
@@ -93,9 +99,27 @@ impl Disk {
         Ok(disk)
     }
 
-    /// Returns whether the repository holds a blob.
+    /// Returns whether the repository holds a blob. Whoever asks may be about to push a manifest that needs it, so
+    /// gc counts its age from here.
     pub fn has_blob(&self, name: &RepoName, digest: &Digest) -> bool {
-        is_stored(digest) && self.blob(name, digest).exists()
+        is_stored(digest) && self.in_use(name, &self.blob(name, digest))
+    }
+
+    /// [`Disk::has_blob`] for a caller that holds the repository's lock.
+    fn holds_blob(&self, name: &RepoName, digest: &Digest) -> bool {
+        is_stored(digest) && refresh(&self.blob(name, digest))
+    }
+
+    /// Returns whether a file is there, and notes that it is in use; gc may be about to remove it.
+    fn in_use(&self, name: &RepoName, path: &Path) -> bool {
+        match files::is_fresh(path) {
+            None => false,
+            Some(true) => true,
+            Some(false) => {
+                let _guard = self.lock(name);
+                refresh(path)
+            }
+        }
     }
 
     /// Records that the repository holds a blob whose bytes are in the store.
@@ -103,6 +127,9 @@ impl Disk {
     /// # Errors
     /// I/O.
     pub fn link_blob(&self, name: &RepoName, digest: &Digest) -> Result<(), MetaError> {
+        self.name(digest);
+        // With gc between the look and the touch, the blob would be gone again.
+        let _guard = self.lock(name);
         touch(&self.blob(name, digest))
     }
 
@@ -153,12 +180,16 @@ impl Disk {
     /// # Errors
     /// I/O.
     pub fn repositories(&self) -> Result<Vec<String>, MetaError> {
+        self.repositories_with(|own| own == "_manifests")
+    }
+
+    fn repositories_with(&self, counts: impl Fn(&str) -> bool) -> Result<Vec<String>, MetaError> {
         let mut found = Vec::new();
         let mut queue = vec![String::new()];
         while let Some(prefix) = queue.pop() {
             for component in list(&self.root.join(&prefix))?.unwrap_or_default() {
                 match component.as_str() {
-                    "_manifests" => found.push(prefix.clone()),
+                    own if counts(own) => found.push(prefix.clone()),
                     own if own.starts_with('_') => {}
                     _ if prefix.is_empty() => queue.push(component),
                     _ => queue.push(format!("{prefix}/{component}")),

@@ -94,7 +94,7 @@ fn deleting_a_manifest_takes_its_tags_and_referrers_entry() {
     assert_eq!(disk.delete_manifest(&repo, &new.digest).ok(), Some(true));
     assert_eq!(disk.delete_manifest(&repo, &new.digest).ok(), Some(false));
     assert_eq!(disk.tags(&repo).unwrap().unwrap(), ["v3"]);
-    let page = ReferrersPage { artifact_type: None, last: None, budget: 1000 };
+    let page = ReferrersPage { artifact_type: None, last: None, limit: None, budget: 1000 };
     assert_eq!(disk.referrers(&repo, &subject, page).unwrap(), Found::default());
 }
 
@@ -111,7 +111,7 @@ fn lists_referrers_in_pages_and_by_type() {
     std::fs::write(orphan, "{").unwrap();
 
     let page = |artifact_type, last, budget| {
-        disk.referrers(&repo, &subject, ReferrersPage { artifact_type, last, budget }).unwrap()
+        disk.referrers(&repo, &subject, ReferrersPage { artifact_type, last, limit: None, budget }).unwrap()
     };
     let all = page(None, None, 10_000);
     assert_eq!((all.entries.len(), all.more), (3, false));

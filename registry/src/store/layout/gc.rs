@@ -7,11 +7,11 @@ use std::fs;
 use std::sync::Arc;
 
 use super::disk::{blocking, io_error, sweep};
+use super::inventory::blobs;
 use super::lease::try_exclusive;
 use super::paths::Paths;
 use super::walk::Reached;
 use super::{LayoutStore, StoreError, cache, index, verified};
-use crate::oci::Digest;
 
 /// What gc removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -56,24 +56,4 @@ fn collect(paths: &Paths) -> Result<Removed, StoreError> {
     cache::prune(paths)?;
     verified::prune(paths)?;
     Ok(removed)
-}
-
-/// Lists `blobs/ALG/HEX`. A file that is not named as a digest is not ours and stays.
-fn blobs(paths: &Paths) -> Result<Vec<(Digest, u64)>, StoreError> {
-    let mut found = Vec::new();
-    for algorithm in fs::read_dir(paths.blobs()).map_err(io_error("list", &paths.blobs()))? {
-        let dir = algorithm.map_err(io_error("list", &paths.blobs()))?;
-        if !dir.path().is_dir() {
-            continue;
-        }
-        for entry in fs::read_dir(dir.path()).map_err(io_error("list", &dir.path()))? {
-            let entry = entry.map_err(io_error("list", &dir.path()))?;
-            let meta = entry.metadata().map_err(io_error("stat", &entry.path()))?;
-            let name = format!("{}:{}", dir.file_name().to_string_lossy(), entry.file_name().to_string_lossy());
-            if let (true, Ok(digest)) = (meta.is_file(), name.parse()) {
-                found.push((digest, meta.len()));
-            }
-        }
-    }
-    Ok(found)
 }

@@ -24,6 +24,7 @@ mod disk;
 mod gc;
 mod growing;
 mod index;
+mod inventory;
 mod lease;
 mod list;
 mod output;
