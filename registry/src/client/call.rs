@@ -17,6 +17,7 @@ use super::endpoint::{refused, resolve};
 use super::error::{ClientError, ErrorKind, Fault};
 use super::payload::Payload;
 use super::pool::same_origin;
+use super::quirks::Quirks;
 use super::reply::{self, Reply};
 use super::retry::Attempt;
 use super::{Registry, RetryNotice};
@@ -61,6 +62,19 @@ impl<'a> Call<'a> {
             scopes: [scope].into(),
             method,
             target,
+            headers: HeaderMap::new(),
+            payload: Payload::Empty,
+            answer: Answer::Api,
+        }
+    }
+
+    /// Returns a GET of a path below the host's root.
+    pub(crate) fn of_host(host: &'a str, access: Access, path: &str) -> Self {
+        Self {
+            host,
+            scopes: [Scope { repository: String::new(), access }].into(),
+            method: Method::GET,
+            target: Target::Path(path.to_owned()),
             headers: HeaderMap::new(),
             payload: Payload::Empty,
             answer: Answer::Api,
@@ -266,8 +280,11 @@ impl Registry {
         Reply::new(response, permit, &self.inner.config.limits)
     }
 
-    /// Waits for one of the host's slots. Nothing closes the semaphore, so there always is one.
+    /// Waits for the host's next turn and one of its slots. Nothing closes the semaphore, so there always is one.
     async fn permit(&self, host: &str) -> Option<OwnedSemaphorePermit> {
+        if let Some(per_minute) = Quirks::of(host, self.inner.config.host(host)).per_minute {
+            self.inner.budget.turn(host, per_minute).await;
+        }
         self.inner.slots(host).acquire_owned().await.ok()
     }
 }

@@ -28,6 +28,8 @@ pub struct Download {
     hasher: Option<Hasher>,
     received: u64,
     failures: Failures,
+    /// False once the registry has refused a range: then it is read from the beginning.
+    ranges: bool,
 }
 
 /// Who verifies the bytes.
@@ -79,7 +81,7 @@ impl Download {
             .await?;
         let failures = Failures { count: 0, since: Instant::now(), at: 0 };
         let state = State::Reading { answered: Box::new(answered), skip: 0 };
-        Ok(Self { registry, reference, descriptor, check, state, hasher, received: 0, failures })
+        Ok(Self { registry, reference, descriptor, check, state, hasher, received: 0, failures, ranges: true })
     }
 
     /// Returns the bytes received so far.
@@ -185,18 +187,24 @@ impl Download {
         };
         self.registry.notice(error, self.failures.count, delay);
         tokio::time::sleep(delay).await;
-        self.state = match self.registry.read_blob(&self.reference, &self.descriptor.digest, self.received).await {
+        let from = if self.ranges { self.received } else { 0 };
+        self.state = match self.registry.read_blob(&self.reference, &self.descriptor.digest, from).await {
             Ok(answered) => match position(&answered, self.received, self.descriptor.size) {
                 Ok(skip) => State::Reading { answered: Box::new(answered), skip },
                 Err(fault) => return Err(self.mismatch(fault)),
             },
+            Err(error) if from > 0 && error.status() == Some(StatusCode::RANGE_NOT_SATISFIABLE) => {
+                self.ranges = false;
+                State::Broken(error)
+            }
             Err(error) => State::Broken(error),
         };
         Ok(())
     }
 
     fn next_delay(&self, error: &ClientError) -> Option<Duration> {
-        let retryable = error.is_retryable();
+        let refused_range = error.status() == Some(StatusCode::RANGE_NOT_SATISFIABLE) && !self.ranges;
+        let retryable = error.is_retryable() || refused_range;
         retryable.then(|| self.registry.delay(error, self.failures.count, self.failures.since.elapsed())).flatten()
     }
 

@@ -21,18 +21,22 @@ pub struct Limits {
     pub token_bytes: usize,
     /// Largest part of an error body that is read, in bytes.
     pub error_bytes: usize,
-    /// Largest page of a tag list, in bytes.
+    /// Largest page of a list, in bytes.
     pub page_bytes: usize,
-    /// Pages of a tag list that are followed.
+    /// Pages of a list that are followed.
     pub pages: usize,
-    /// Tags that are collected.
+    /// Tags, or repositories, that are collected.
     pub tags: usize,
+    /// Referrers of one manifest that are collected.
+    pub referrers: usize,
     /// Redirects that are followed.
     pub redirects: usize,
     /// Requests in flight to one host.
     pub per_host: usize,
-    /// Bytes per PATCH where a registry wants chunks.
+    /// Bytes per PATCH where a blob is sent in chunks.
     pub chunk_bytes: u64,
+    /// Blobs larger than this are sent in chunks wherever the registry can: it keeps what it acknowledged.
+    pub chunk_above: u64,
     /// Bytes that must arrive before a broken download gets its attempts back: one byte at a time is not progress.
     pub progress_bytes: u64,
     /// Warnings kept per process.
@@ -54,9 +58,11 @@ impl Default for Limits {
             page_bytes: 4 << 20,
             pages: 1000,
             tags: 100_000,
+            referrers: 10_000,
             redirects: 5,
             per_host: 6,
             chunk_bytes: 16 << 20,
+            chunk_above: 1 << 30,
             progress_bytes: 1 << 20,
             warnings: 32,
             helper_timeout: Duration::from_secs(60),

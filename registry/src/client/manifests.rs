@@ -59,6 +59,21 @@ impl Registry {
         .await
     }
 
+    /// [`Registry::get_manifest`] with the entity tag of this state of it.
+    pub(super) async fn get_manifest_and_etag(
+        &self,
+        reference: &Reference,
+    ) -> Result<(RawManifest, Option<String>), ClientError> {
+        self.retrying(|| async {
+            let mut answered = self.attempt(&read(reference, Method::GET)).await?;
+            let etag = answered.reply.header(header::ETAG).map(str::to_owned);
+            let manifest = self.take_manifest(reference, &mut answered.reply).await;
+            let manifest = manifest.map_err(|fault| answered.fault(reference, &Method::GET, fault))?;
+            Ok((manifest, etag))
+        })
+        .await
+    }
+
     /// Reads a manifest for a caller that checks everything itself. `media_type` stands in where the
     /// registry names none.
     pub(crate) async fn get_manifest_as_is(

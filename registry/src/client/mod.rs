@@ -14,8 +14,8 @@
 mod address;
 mod auth;
 mod blobs;
+mod budget;
 mod call;
-mod chunked;
 pub mod credentials;
 mod download;
 mod endpoint;
@@ -25,9 +25,13 @@ mod limits;
 mod manifests;
 mod notes;
 pub(crate) mod once;
+pub mod pages;
 mod payload;
 mod pool;
+pub mod quirks;
+mod referrers;
 mod reply;
+mod resume;
 pub mod retry;
 mod secret;
 mod settings;
@@ -53,10 +57,12 @@ pub use limits::Limits;
 pub use manifests::{ManifestHead, Pushed};
 pub use notes::RateLimit;
 pub use payload::{BlobSource, BytesSource, Progress};
+pub use quirks::{Quirks, UploadStyle};
+pub use referrers::{Referrers, fallback_tag};
 pub use retry::RetryPolicy;
 pub use secret::Secret;
 pub use settings::{ClientCert, Config, HostSettings, ProxyMode, RealmPolicy, Security};
-pub use tags::TagList;
+pub use tags::{RepositoryList, TagList};
 pub use upload::{Mounted, Session};
 
 use crate::oci::Reference;
@@ -74,6 +80,7 @@ struct Inner {
     pool: Arc<pool::Pool>,
     auth: auth::Auth,
     notes: notes::Notes,
+    budget: budget::Budget,
     slots: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
 
@@ -103,7 +110,8 @@ impl Registry {
         let config = Arc::new(config);
         let pool = Arc::new(pool::Pool::new(Arc::clone(&config)));
         let auth = auth::Auth::new(Arc::clone(&config), Arc::clone(&pool));
-        let inner = Inner { config, pool, auth, notes: notes::Notes::default(), slots: Mutex::default() };
+        let (notes, budget, slots) = (notes::Notes::default(), budget::Budget::default(), Mutex::default());
+        let inner = Inner { config, pool, auth, notes, budget, slots };
         Self { inner: Arc::new(inner), observer: None }
     }
 

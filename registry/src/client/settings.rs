@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use super::credentials::CredentialSources;
 use super::endpoint::api_host;
 use super::limits::Limits;
+use super::quirks::UploadStyle;
 use super::retry::RetryPolicy;
 
 /// Settings of a [`super::Registry`].
@@ -65,6 +66,10 @@ pub struct HostSettings {
     pub client_cert: Option<ClientCert>,
     /// Other hosts (`host[:port]`) that an upload's `Location` may name. Credentials are never sent there.
     pub upload_hosts: Vec<String>,
+    /// How blobs are uploaded, where the table of known registries is wrong.
+    pub upload: Option<UploadStyle>,
+    /// Requests a minute, where the table of known registries is wrong.
+    pub per_minute: Option<u32>,
 }
 
 /// How a connection is secured.

@@ -1,7 +1,7 @@
 //! Sending a blob (distribution-spec, "Pushing blobs").
 //!
-//! Owns: mounting, the upload session, the monolithic PUT with a known length, which every registry
-//! takes. Where one does not, [`super::chunked`] sends pieces. A failed upload starts a new session.
+//! Owns: mounting, upload sessions, what one attempt sends: the monolithic PUT with a known length that every registry
+//! takes, or pieces. When to try again, and from where, is [`super::resume`]'s.
 //! Never: reads a source that cannot be opened again, or builds an upload URL by itself.
 
 use http::{HeaderValue, Method, StatusCode, header};
@@ -11,7 +11,7 @@ use super::Registry;
 use super::auth::{Access, Scope};
 use super::call::{Answered, Call, missing};
 use super::endpoint::{authority, refused, resolve, with_query};
-use super::error::{ClientError, ErrorKind, Fault};
+use super::error::{ClientError, Fault};
 use super::payload::{BlobSource, Payload, Progress, Upload};
 use super::pool::same_origin;
 use crate::oci::{Algorithm, Descriptor, Reference};
@@ -21,12 +21,12 @@ use crate::oci::{Algorithm, Descriptor, Reference};
 pub enum Mounted {
     /// The blob is in the repository now.
     Done,
-    /// The registry opened an upload instead; pass it to [`Registry::put_blob`].
+    /// The registry opened an upload instead; pass it to [`Registry::put_blob_into`].
     Upload(Session),
 }
 
 /// An upload a registry has opened.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Session {
     pub(super) location: Url,
     /// `OCI-Chunk-Min-Length`.
@@ -58,10 +58,10 @@ impl Registry {
         }
     }
 
-    /// Sends a blob of known length. The upload goes on in `session` if a mount has opened one.
+    /// Sends a blob of known length.
     ///
     /// # Errors
-    /// [`ErrorKind::Local`] if the source fails, [`ErrorKind::Mismatch`] if it has another length, and others.
+    /// [`super::ErrorKind::Local`] if the source fails, [`super::ErrorKind::Mismatch`] if it has another length, and others.
     pub async fn put_blob(
         &self,
         reference: &Reference,
@@ -69,27 +69,10 @@ impl Registry {
         source: &dyn BlobSource,
         progress: Option<Progress>,
     ) -> Result<(), ClientError> {
-        let upload = Upload { reference, descriptor, source, progress };
-        let size = descriptor.size;
-        if wants_chunks(reference.host(), size) {
-            return self.retrying(|| self.put_chunked(&upload)).await;
-        }
-        let whole = self
-            .retrying(|| async {
-                let session = self.open_session(&upload).await?;
-                self.put_whole(&upload, session).await
-            })
-            .await;
-        match whole {
-            Err(error) if rejects_size(&error) && size > 0 => {
-                tracing::debug!(host = reference.host(), size, "registry refuses the blob in one piece");
-                self.retrying(|| self.put_chunked(&upload)).await
-            }
-            done => done,
-        }
+        self.send_blob(&Upload { reference, descriptor, source, progress }, None).await
     }
 
-    /// Continues the upload that a mount has opened; if that fails, starts over.
+    /// Continues the upload that a mount has opened; if the registry has forgotten it, starts over.
     ///
     /// # Errors
     /// As [`Registry::put_blob`].
@@ -100,17 +83,10 @@ impl Registry {
         source: &dyn BlobSource,
         progress: Option<Progress>,
     ) -> Result<(), ClientError> {
-        if !wants_chunks(reference.host(), descriptor.size) {
-            let upload = Upload { reference, descriptor, source, progress: progress.clone() };
-            match self.put_whole(&upload, session).await {
-                Err(error) if error.is_retryable() || rejects_size(&error) || error.kind() == ErrorKind::NotFound => {}
-                done => return done,
-            }
-        }
-        self.put_blob(reference, descriptor, source, progress).await
+        self.send_blob(&Upload { reference, descriptor, source, progress }, Some(session)).await
     }
 
-    /// Opens an upload. Not repeated here: the caller repeats the whole upload.
+    /// Opens an upload, once.
     pub(super) async fn open_session(&self, upload: &Upload<'_>) -> Result<Session, ClientError> {
         // Newer text of the specification; others ignore it.
         let query = match upload.descriptor.digest.algorithm() {
@@ -122,20 +98,42 @@ impl Registry {
         self.session(upload.reference, &answered, &Method::POST)
     }
 
-    async fn put_whole(&self, upload: &Upload<'_>, session: Session) -> Result<(), ClientError> {
-        let url = with_query(&session.location, "digest", &upload.descriptor.digest.to_string());
+    /// Sends the whole blob and closes the upload, once.
+    pub(super) async fn put_whole(&self, upload: &Upload<'_>, session: &Session) -> Result<(), ClientError> {
         let payload = Payload::Part { upload, offset: 0, length: upload.descriptor.size };
         let octets = HeaderValue::from_static("application/octet-stream");
-        let call = Call::new(upload.reference, Access::Push, Method::PUT, "")
-            .at(url)
-            .header(header::CONTENT_TYPE, octets)
-            .payload(payload);
+        let call = closing(upload, session).header(header::CONTENT_TYPE, octets).payload(payload);
+        self.finished(upload, &self.attempt(&call).await?)
+    }
+
+    /// Closes an upload that has all bytes, once.
+    pub(super) async fn close(&self, upload: &Upload<'_>, session: &Session) -> Result<(), ClientError> {
+        self.finished(upload, &self.attempt(&closing(upload, session)).await?)
+    }
+
+    /// Appends a piece, once, and returns where the next one goes.
+    pub(super) async fn patch(
+        &self,
+        upload: &Upload<'_>,
+        session: &Session,
+        (offset, length): (u64, u64),
+    ) -> Result<Session, ClientError> {
+        // Inclusive, and without the `bytes` unit of RFC 9110.
+        let range = format!("{offset}-{}", offset + length - 1);
+        let mut call = Call::new(upload.reference, Access::Push, Method::PATCH, "")
+            .at(session.location.clone())
+            .header(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"))
+            .payload(Payload::Part { upload, offset, length });
+        if let Ok(range) = HeaderValue::from_str(&range) {
+            call = call.header(header::CONTENT_RANGE, range);
+        }
         let answered = self.attempt(&call).await?;
-        self.finished(upload, &answered)
+        let next = self.session(upload.reference, &answered, &Method::PATCH)?;
+        Ok(Session { min_chunk: session.min_chunk, ..next })
     }
 
     /// The blob is stored only with 201, and only under the digest that was asked for.
-    pub(super) fn finished(&self, upload: &Upload<'_>, answered: &Answered) -> Result<(), ClientError> {
+    fn finished(&self, upload: &Upload<'_>, answered: &Answered) -> Result<(), ClientError> {
         let status = answered.reply.status();
         if !matches!(status, StatusCode::CREATED | StatusCode::OK | StatusCode::NO_CONTENT) {
             return Err(unexpected(answered, upload.reference, &Method::PUT, status));
@@ -176,36 +174,11 @@ impl Registry {
     }
 }
 
+fn closing<'a>(upload: &Upload<'a>, session: &Session) -> Call<'a> {
+    let url = with_query(&session.location, "digest", &upload.descriptor.digest.to_string());
+    Call::new(upload.reference, Access::Push, Method::PUT, "").at(url)
+}
+
 fn unexpected(answered: &Answered, reference: &Reference, method: &Method, status: StatusCode) -> ClientError {
     answered.fault(reference, method, Fault::Protocol(format!("an upload was answered with {status}")))
-}
-
-/// Registries that limit the body of one PUT: suffix of the host, largest body in bytes.
-const PUT_LIMITS: [(&str, u64); 1] = [
-    // ACR breaks off a streaming PUT of more than about 20 MB.
-    (".azurecr.io", 20_000_000),
-];
-
-fn wants_chunks(host: &str, size: u64) -> bool {
-    PUT_LIMITS.iter().any(|(suffix, limit)| host.ends_with(suffix) && size > *limit)
-}
-
-/// The registry, or a proxy before it, does not take the blob in one PUT.
-fn rejects_size(error: &ClientError) -> bool {
-    matches!(
-        error.status(),
-        Some(StatusCode::PAYLOAD_TOO_LARGE | StatusCode::LENGTH_REQUIRED | StatusCode::METHOD_NOT_ALLOWED)
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_known_registries_want_chunks() {
-        assert!(wants_chunks("me.azurecr.io", 20_000_001));
-        assert!(!wants_chunks("me.azurecr.io", 1000));
-        assert!(!wants_chunks("ghcr.io", u64::MAX));
-    }
 }

@@ -240,6 +240,7 @@ impl From<MetaError> for ApiError {
                 Self::new(StatusCode::NOT_FOUND, Code::ManifestBlobUnknown, "manifest references unknown content")
                     .details(digests.iter().map(|digest| json!({ "digest": digest })))
             }
+            MetaError::Moved => Self::new(StatusCode::PRECONDITION_FAILED, Code::Unknown, error.to_string()),
             MetaError::Full { .. } => Self::internal(StatusCode::INSUFFICIENT_STORAGE, "no space left", &error),
             _ => Self::internal(StatusCode::INTERNAL_SERVER_ERROR, "storage failed", &error),
         }

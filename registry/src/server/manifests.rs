@@ -5,12 +5,12 @@
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, ETAG, LOCATION};
+use http::header::{CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, LOCATION};
 use http::{HeaderMap, Response, StatusCode};
 use serde::Deserialize;
 
 use super::body::RequestBody;
-use super::disk::{NewManifest, Record, Referrer};
+use super::disk::{Condition, NewManifest, Record, Referrer};
 use super::error::{ApiError, Code};
 use super::name::{ManifestRef, RepoName, Tag, parse_digest};
 use super::query::Query;
@@ -68,6 +68,7 @@ pub async fn put(registry: &Registry, push: Push<'_>, body: &mut RequestBody) ->
     let manifest = Manifest::parse(&media_type, &bytes)?;
     let digest = checked_digest(&push, &bytes)?;
     let tags = tags_of(&push)?;
+    let condition = condition_of(push.headers)?.filter(|_| matches!(push.reference, ManifestRef::Tag(_)));
     let references: Vec<_> = required(&manifest).map(|descriptor| descriptor.digest.clone()).collect();
     let (name, wanted) = (push.name.clone(), references.clone());
     // Checked again when it is recorded; here, so that a refused manifest leaves no bytes behind.
@@ -78,10 +79,30 @@ pub async fn put(registry: &Registry, push: Push<'_>, body: &mut RequestBody) ->
     let subject = referrer.as_ref().map(|referrer| referrer.subject.clone());
     let _naming = registry.naming().await;
     store_bytes(registry, &digest, bytes).await?;
-    let new = NewManifest { digest: digest.clone(), media_type, size, references, referrer, tags: tags.clone() };
+    let new =
+        NewManifest { digest: digest.clone(), media_type, size, references, referrer, tags: tags.clone(), condition };
     let name = push.name.clone();
     registry.meta(move |disk| disk.put_manifest(&name, &new)).await?;
     Ok(created(&push, &digest, subject, &tags))
+}
+
+/// Lets a client change a tag only as it knows it: two that add to one index must not lose each other's entry.
+fn condition_of(headers: &HeaderMap) -> Result<Option<Condition>, ApiError> {
+    let read = |name: http::HeaderName| -> Result<Option<Vec<Digest>>, ApiError> {
+        let Some(value) = headers.get(&name) else { return Ok(None) };
+        let bad = || ApiError::manifest_invalid(format!("{name} is not a list of entity tags"));
+        let text = value.to_str().map_err(|_| bad())?.trim();
+        if text == "*" {
+            return Ok(Some(Vec::new()));
+        }
+        let tag = |tag: &str| parse_digest(tag.trim().strip_prefix('"')?.strip_suffix('"')?);
+        text.split(',').map(tag).collect::<Option<Vec<_>>>().map(Some).ok_or_else(bad)
+    };
+    let condition = read(IF_MATCH)?.map(Condition::Match);
+    Ok(match condition {
+        None => read(IF_NONE_MATCH)?.map(Condition::NoMatch),
+        some => some,
+    })
 }
 
 fn created(push: &Push<'_>, digest: &Digest, subject: Option<Digest>, tags: &[Tag]) -> Response<Body> {

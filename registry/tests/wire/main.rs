@@ -17,4 +17,6 @@ mod model;
 mod publish;
 mod real;
 mod real_tests;
-mod script;
+mod referrers;
+
+use polyarch_testkit::script;

@@ -17,6 +17,10 @@ pub struct State {
     uploads: u64,
     /// Whether mounts work.
     pub mounts: bool,
+    /// Whether a manifest's subject is echoed, as registries with the referrers API do.
+    pub echoes_subject: bool,
+    /// Whether manifests have entity tags and writes may be conditional.
+    pub etags: bool,
 }
 
 pub type Shared = Arc<Mutex<State>>;
@@ -92,15 +96,30 @@ impl State {
             if !self.complete(repository, &seen.body) {
                 return Reply::body(404, "application/json", r#"{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN"}]}"#);
             }
+            let present = self.manifests.get(&key).map(|(_, bytes)| format!("\"{}\"", Digest::sha256(bytes)));
+            let wrong = match (seen.header("if-match"), seen.header("if-none-match")) {
+                (Some(want), _) => present.as_deref() != Some(want),
+                (None, Some(_)) => present.is_some(),
+                (None, None) => false,
+            };
+            if self.etags && wrong {
+                return Reply::status(412);
+            }
             let digest = Digest::sha256(&seen.body).to_string();
             let stored = (seen.header("content-type").unwrap_or_default().to_owned(), seen.body.clone());
             self.manifests.insert((repository.to_owned(), digest.clone()), stored.clone());
             self.manifests.insert(key, stored);
-            return Reply::status(201).with("docker-content-digest", digest);
+            let reply = Reply::status(201).with("docker-content-digest", digest);
+            let body: serde_json::Value = serde_json::from_slice(&seen.body).unwrap();
+            return match body["subject"]["digest"].as_str().filter(|_| self.echoes_subject) {
+                Some(subject) => reply.with("oci-subject", subject),
+                None => reply,
+            };
         }
         let Some((media_type, bytes)) = self.manifests.get(&key) else { return Reply::status(404) };
         let digest = Digest::sha256(bytes).to_string();
-        Reply::body(200, media_type, bytes.clone()).with("docker-content-digest", digest)
+        let reply = Reply::body(200, media_type, bytes.clone()).with("docker-content-digest", &digest);
+        if self.etags { reply.with("etag", format!("\"{digest}\"")) } else { reply }
     }
 
     /// Everything a manifest names must be in the repository already.

@@ -12,6 +12,7 @@ pub mod images;
 pub mod layer;
 pub mod proxy;
 pub mod registry;
+pub mod script;
 
 pub use bed::Bed;
 pub use bridge::GrpcBridge;

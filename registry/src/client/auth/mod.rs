@@ -35,6 +35,8 @@ pub(crate) enum Access {
     Pull,
     Push,
     Delete,
+    /// The list of repositories; there is no repository in the scope.
+    Catalog,
 }
 
 /// One repository and what is done to it, as a token's scope.
@@ -50,6 +52,7 @@ impl fmt::Display for Scope {
             Access::Pull => "pull",
             Access::Push => "pull,push",
             Access::Delete => "pull,delete",
+            Access::Catalog => return f.write_str("registry:catalog:*"),
         };
         write!(f, "repository:{}:{actions}", self.repository)
     }

@@ -51,16 +51,43 @@ pub struct NewManifest {
     pub referrer: Option<Referrer>,
     /// Tags to point at it.
     pub tags: Vec<Tag>,
+    /// What the first tag must be like before.
+    pub condition: Option<Condition>,
+}
+
+/// What a tag must be like so that it is written (RFC 9110, sections 13.1.1 and 13.1.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// `If-Match`: it points at one of these; none given is at anything.
+    Match(Vec<Digest>),
+    /// `If-None-Match`: it points at none of these; none given is that it is absent.
+    NoMatch(Vec<Digest>),
+}
+
+impl Condition {
+    fn holds(&self, present: Option<&Digest>) -> bool {
+        let is_listed = |listed: &[Digest]| present.is_some_and(|digest| listed.is_empty() || listed.contains(digest));
+        match self {
+            Self::Match(listed) => is_listed(listed),
+            Self::NoMatch(listed) => !is_listed(listed),
+        }
+    }
 }
 
 impl Disk {
     /// Records a manifest, then points its tags at it.
     ///
     /// # Errors
-    /// [`MetaError::Missing`] with every reference the repository does not hold; then nothing changed. I/O.
+    /// [`MetaError::Missing`] with every reference the repository does not hold, [`MetaError::Moved`] where the tag is
+    /// not as the condition says; then nothing changed. I/O.
     pub fn put_manifest(&self, name: &RepoName, new: &NewManifest) -> Result<(), MetaError> {
         self.name(&new.digest);
         let _guard = self.lock(name);
+        if let (Some(condition), Some(tag)) = (&new.condition, new.tags.first())
+            && !condition.holds(self.resolve(name, tag)?.as_ref())
+        {
+            return Err(MetaError::Moved);
+        }
         self.require(name, &new.references)?;
         if let Some(referrer) = &new.referrer {
             let path = self.referrer(name, &referrer.subject, &new.digest);

@@ -30,7 +30,7 @@ use self::files::{list, read, refresh, remove, touch, write_atomic};
 use super::name::{RepoName, Tag, parse_digest};
 use crate::oci::{Algorithm, Digest};
 
-pub use self::manifests::{NewManifest, Record, Referrer, ReferrersPage};
+pub use self::manifests::{Condition, NewManifest, Record, Referrer, ReferrersPage};
 pub use self::sweep::{SweepOptions, Swept};
 
 /// Locks for repositories; two that share one only wait for each other a little.
@@ -44,6 +44,9 @@ pub enum MetaError {
     /// A manifest references content the repository does not hold.
     #[error("repository does not hold {} of the referenced digests", .0.len())]
     Missing(Vec<Digest>),
+    /// The tag points elsewhere than the client thought.
+    #[error("the tag is not what the condition says")]
+    Moved,
     /// A file does not hold what this module writes.
     #[error("{path} is damaged")]
     Damaged {

@@ -28,6 +28,7 @@ fn manifest(text: &str, tags: &[&str]) -> NewManifest {
         references: Vec::new(),
         referrer: None,
         tags: tags.iter().map(|text| tag(text)).collect(),
+        condition: None,
     }
 }
 

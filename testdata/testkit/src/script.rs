@@ -20,18 +20,23 @@ use tokio::task::JoinSet;
 /// A request as it arrived.
 #[derive(Debug, Clone)]
 pub struct Seen {
+    /// Method.
     pub method: Method,
     /// Path and query.
     pub path: String,
+    /// Headers.
     pub headers: HeaderMap,
+    /// The whole body, unless it was cut off.
     pub body: Bytes,
 }
 
 impl Seen {
+    /// Returns a header's text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
+    /// Returns whether the request is this one.
     pub fn is(&self, method: &str, path: &str) -> bool {
         self.method.as_str() == method && self.path == path
     }
@@ -45,6 +50,7 @@ impl Seen {
 /// What the server does.
 #[derive(Debug, Clone)]
 pub enum Reply {
+    /// Status, headers, body.
     Answer(u16, Vec<(String, String)>, Bytes),
     /// Announces `length` bytes, sends these, then breaks the connection.
     Cut(u16, Vec<(String, String)>, u64, Bytes),
@@ -55,14 +61,18 @@ pub enum Reply {
 }
 
 impl Reply {
+    /// An answer without a body.
     pub fn status(code: u16) -> Self {
         Self::Answer(code, vec![], Bytes::new())
     }
 
+    /// An answer with a body of this type.
     pub fn body(code: u16, media_type: &str, body: impl Into<Bytes>) -> Self {
         Self::Answer(code, vec![("content-type".into(), media_type.into())], body.into())
     }
 
+    /// The same with one more header.
+    #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         match &mut self {
             Self::Answer(_, headers, _) | Self::Cut(_, headers, ..) | Self::Endless(headers) => {
@@ -76,19 +86,24 @@ impl Reply {
 
 /// Decides by the request's head whether to break the connection after some bytes of the body.
 pub type CutUpload = dyn Fn(&Seen) -> Option<usize> + Send + Sync;
+/// Answers requests.
 pub type Handler = dyn Fn(&Seen) -> Reply + Send + Sync;
 
+/// A running server. Dropping it ends it.
 pub struct Server {
+    /// Where it listens.
     pub address: SocketAddr,
     log: Arc<Mutex<Vec<Seen>>>,
     _tasks: JoinSet<()>,
 }
 
 impl Server {
+    /// Starts a server that answers by `handler`.
     pub async fn start(handler: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
         Self::with_cuts(handler, |_| None).await
     }
 
+    /// Starts a server that also breaks uploads off.
     pub async fn with_cuts(
         handler: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
         cut: impl Fn(&Seen) -> Option<usize> + Send + Sync + 'static,
@@ -102,14 +117,17 @@ impl Server {
         Self { address, log, _tasks: tasks }
     }
 
+    /// Returns `127.0.0.1:PORT`.
     pub fn host(&self) -> String {
         self.address.to_string()
     }
 
+    /// Returns a reference on this server.
     pub fn reference(&self, rest: &str) -> Reference {
         format!("{}/{rest}", self.address).parse().unwrap()
     }
 
+    /// Returns what it was asked so far.
     pub fn seen(&self) -> Vec<Seen> {
         self.log.lock().unwrap().clone()
     }
@@ -140,9 +158,16 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
 
 type Body = UnsyncBoxBody<Bytes, Broken>;
 
-#[derive(Debug, thiserror::Error)]
-#[error("broken on purpose")]
+#[derive(Debug)]
 struct Broken;
+
+impl std::fmt::Display for Broken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("broken on purpose")
+    }
+}
+
+impl std::error::Error for Broken {}
 
 async fn serve(state: Arc<State>, request: Request<Incoming>) -> Result<Response<Body>, Broken> {
     let (parts, mut body) = request.into_parts();
@@ -208,6 +233,7 @@ pub fn quick() -> Config {
     Config { retry, ..Config::default() }
 }
 
+/// A client with [`quick`] attempts.
 pub fn client() -> Registry {
     Registry::new(quick())
 }
