@@ -102,16 +102,32 @@ pub struct Forbidden {
 /// The reason given for every refused address.
 pub const TOO_PRIVATE: &str = "its address is more private than the registry's";
 
-/// Resolves names to the addresses that a registry of this class may name.
+/// A name has no address, or none that could be found.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot find the address of {host}")]
+pub struct Unresolved {
+    /// The name.
+    pub host: String,
+    /// Cause.
+    #[source]
+    pub source: std::io::Error,
+}
+
+/// Resolves names to the addresses that a registry of this class may name; to all without a class.
 #[derive(Debug, Clone, Copy)]
-pub struct VettedResolver(pub AddressClass);
+pub struct VettedResolver(pub Option<AddressClass>);
 
 impl Resolve for VettedResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let class = self.0;
         Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let allowed = vet(class, name.as_str(), found)?;
+            let host = name.as_str();
+            let found = tokio::net::lookup_host((host, 0)).await;
+            let found = found.map_err(|source| Unresolved { host: host.to_owned(), source })?;
+            let allowed = match class {
+                Some(class) => vet(class, host, found.collect())?,
+                None => found.collect(),
+            };
             Ok(Box::new(allowed.into_iter()) as Addrs)
         })
     }

@@ -15,12 +15,14 @@ use url::Url;
 use super::auth::{Access, Authorization, Scope, Subject};
 use super::endpoint::{refused, resolve};
 use super::error::{ClientError, ErrorKind, Fault};
+use super::mirrors::Mirror;
 use super::payload::Payload;
 use super::pool::same_origin;
 use super::quirks::Quirks;
 use super::reply::{self, Reply};
 use super::retry::Attempt;
-use super::{Registry, RetryNotice};
+use super::settings::ProxyMode;
+use super::{Registry, RetryNotice, handshake};
 use crate::oci::Reference;
 
 /// Where a request goes.
@@ -94,6 +96,36 @@ impl<'a> Call<'a> {
         Self { payload, ..self }
     }
 
+    /// Whether it is a read that a place other than the registry may answer: by digest, or what a tag points at.
+    fn may_go_to(&self, mirror: &Mirror) -> bool {
+        let Target::Path(path) = &self.target else { return false };
+        let by_digest = path.rsplit('/').next().is_some_and(|last| last.contains(':'));
+        let reads = path.contains("/manifests/") || path.contains("/blobs/");
+        self.is_plain() && reads && if by_digest { mirror.pulls } else { mirror.resolves }
+    }
+
+    /// Whether it is a GET or HEAD of the API without a body.
+    fn is_plain(&self) -> bool {
+        self.follows() && matches!(self.payload, Payload::Empty) && matches!(self.target, Target::Path(_))
+    }
+
+    /// The same read at another place, which is told whose content is meant (distribution-spec, `ns`).
+    fn redirected<'m>(&self, to: &'m Mirror, named: bool) -> Call<'m> {
+        let target = match &self.target {
+            Target::Path(path) => {
+                let rest = path.strip_prefix("v2").unwrap_or(path);
+                let sign = if rest.contains('?') { '&' } else { '?' };
+                let ns = if named { format!("{sign}ns={}", self.host) } else { String::new() };
+                Target::Path(format!("{}{rest}{ns}", to.path))
+            }
+            Target::Url(url) => Target::Url(url.clone()),
+        };
+        let mut headers = self.headers.clone();
+        headers.extend(to.headers.clone());
+        let (scopes, method) = (self.scopes.clone(), self.method.clone());
+        Call { host: &to.host, scopes, method, target, headers, payload: Payload::Empty, answer: self.answer }
+    }
+
     fn follows(&self) -> bool {
         self.method == Method::GET || self.method == Method::HEAD
     }
@@ -152,9 +184,35 @@ impl Registry {
         }
     }
 
-    /// Carries out a call once: with what is known, with a renewed authorization after a 401, and
-    /// along redirects.
+    /// Carries out a call once. What is read is asked of the registry's mirrors first, if it has any.
     pub(crate) async fn attempt(&self, call: &Call<'_>) -> Result<Answered, ClientError> {
+        let plan = self.inner.mirrors.plan(call.host, &self.inner.config.cert_dirs).await?;
+        for mirror in plan.mirrors.iter().filter(|mirror| call.may_go_to(mirror)) {
+            if !self.inner.mirrors.is_awake(&mirror.host) {
+                continue;
+            }
+            self.inner.pool.learn(&mirror.host, &mirror.settings);
+            match self.attempt_at(&call.redirected(mirror, true)).await {
+                Ok(answered) => return Ok(answered),
+                Err(error) => self.inner.mirrors.failed(&mirror.host, &error),
+            }
+        }
+        match &plan.server {
+            Some(server) if server.host != call.host && call.is_plain() => {
+                self.inner.pool.learn(&server.host, &server.settings);
+                self.attempt_at(&call.redirected(server, false)).await
+            }
+            Some(server) => {
+                self.inner.pool.learn(call.host, &server.settings);
+                self.attempt_at(call).await
+            }
+            None => self.attempt_at(call).await,
+        }
+    }
+
+    /// Carries out a call once at its host: with what is known, with a renewed authorization after a 401, and
+    /// along redirects.
+    async fn attempt_at(&self, call: &Call<'_>) -> Result<Answered, ClientError> {
         let base = self.inner.pool.base(call.host).await?;
         let url = match &call.target {
             Target::Url(url) => url.clone(),
@@ -194,7 +252,10 @@ impl Registry {
         let subject = Subject { host: call.host, base, scopes: call.scopes.clone() };
         let client = self.inner.pool.own(call.host, url).await.map_err(on)?;
         let first = self.inner.auth.current(&subject).await?;
-        let reply = self.send(call, &client, url, first.as_ref()).await.map_err(on)?;
+        let reply = match self.send(call, &client, url, first.as_ref()).await {
+            Ok(reply) => reply,
+            Err(fault) => return Err(on(self.explained(call.host, url, fault).await)),
+        };
         if reply.status() != StatusCode::UNAUTHORIZED {
             return Ok(self.reply(reply, permit));
         }
@@ -209,6 +270,18 @@ impl Registry {
                 Ok(self.reply(reply, permit))
             }
         }
+    }
+
+    /// A connection that was closed without an answer may have been closed for want of a certificate.
+    async fn explained(&self, host: &str, url: &Url, fault: Fault) -> Fault {
+        let config = &self.inner.config;
+        let has_own = self.inner.pool.settings(host).is_some_and(|settings| settings.client_cert.is_some());
+        let Fault::Interrupted(error) = fault else { return fault };
+        if url.scheme() != "https" || config.proxy != ProxyMode::Direct || has_own {
+            return Fault::Interrupted(error);
+        }
+        let wants = tokio::time::timeout(config.limits.connect_timeout, handshake::wants_certificate(url)).await;
+        if wants.unwrap_or(false) { Fault::ClientCertificate(error) } else { Fault::Interrupted(error) }
     }
 
     async fn foreign(

@@ -48,6 +48,8 @@ pub enum ErrorKind {
     NotARegistry,
     /// The TLS handshake failed.
     Tls,
+    /// The host's name has no address.
+    UnknownHost,
     /// No connection.
     Connect,
     /// The connection broke.
@@ -87,12 +89,18 @@ pub enum Fault {
         /// The media type, escaped.
         content_type: String,
     },
+    /// The host's name has no address.
+    #[error("cannot find the host")]
+    UnknownHost(#[source] reqwest::Error),
     /// No connection could be made.
     #[error("cannot connect")]
     Connect(#[source] reqwest::Error),
     /// The TLS handshake failed.
     #[error("cannot establish TLS")]
     Tls(#[source] reqwest::Error),
+    /// The server wants a certificate of this client, and there is none.
+    #[error("the server wants a client certificate")]
+    ClientCertificate(#[source] reqwest::Error),
     /// The connection broke while sending or receiving.
     #[error("connection lost")]
     Interrupted(#[source] reqwest::Error),
@@ -220,7 +228,7 @@ impl ClientError {
     pub fn is_retryable(&self) -> bool {
         match &*self.fault {
             Fault::Status { status, .. } => is_retryable_status(*status),
-            Fault::Connect(_) | Fault::Interrupted(_) | Fault::Timeout { .. } => true,
+            Fault::UnknownHost(_) | Fault::Connect(_) | Fault::Interrupted(_) | Fault::Timeout { .. } => true,
             _ => false,
         }
     }
@@ -230,8 +238,9 @@ impl ClientError {
         match &*self.fault {
             Fault::Status { status, .. } => status_kind(*status),
             Fault::NotARegistry { .. } => ErrorKind::NotARegistry,
+            Fault::UnknownHost(_) => ErrorKind::UnknownHost,
             Fault::Connect(_) => ErrorKind::Connect,
-            Fault::Tls(_) => ErrorKind::Tls,
+            Fault::Tls(_) | Fault::ClientCertificate(_) => ErrorKind::Tls,
             Fault::Interrupted(_) => ErrorKind::Interrupted,
             Fault::Timeout { .. } => ErrorKind::Timeout,
             Fault::TooLarge { .. } => ErrorKind::TooLarge,
@@ -278,6 +287,13 @@ pub(crate) fn transport_fault(error: reqwest::Error) -> Fault {
     }
     if let Some(source) = find::<super::payload::SourceFailed>(&error) {
         return Fault::Source(source.to_io());
+    }
+    if find::<super::address::Unresolved>(&error).is_some() {
+        return Fault::UnknownHost(error);
+    }
+    let wants = rustls::Error::AlertReceived(rustls::AlertDescription::CertificateRequired);
+    if find::<rustls::Error>(&error) == Some(&wants) {
+        return Fault::ClientCertificate(error);
     }
     // An alert after the handshake (TLS 1.3: a missing client certificate) comes as invalid data
     // without its type; a socket has no such error.

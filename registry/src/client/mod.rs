@@ -21,8 +21,10 @@ mod download;
 mod endpoint;
 mod envelope;
 mod error;
+mod handshake;
 mod limits;
 mod manifests;
+mod mirrors;
 mod notes;
 pub(crate) mod once;
 pub mod pages;
@@ -81,6 +83,7 @@ struct Inner {
     auth: auth::Auth,
     notes: notes::Notes,
     budget: budget::Budget,
+    mirrors: mirrors::Mirrors,
     slots: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
 
@@ -111,7 +114,8 @@ impl Registry {
         let pool = Arc::new(pool::Pool::new(Arc::clone(&config)));
         let auth = auth::Auth::new(Arc::clone(&config), Arc::clone(&pool));
         let (notes, budget, slots) = (notes::Notes::default(), budget::Budget::default(), Mutex::default());
-        let inner = Inner { config, pool, auth, notes, budget, slots };
+        let mirrors = mirrors::Mirrors::default();
+        let inner = Inner { config, pool, auth, notes, budget, mirrors, slots };
         Self { inner: Arc::new(inner), observer: None }
     }
 

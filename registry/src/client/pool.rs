@@ -3,8 +3,9 @@
 //! Owns: one reqwest client per trust and class of addresses; the scheme of loopback hosts.
 //! Never: sends credentials.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use http::Method;
 use reqwest::Client;
@@ -14,7 +15,7 @@ use super::address::{AddressClass, TOO_PRIVATE, literal};
 use super::endpoint::{Scheme, authority, base_url, is_loopback, refused};
 use super::error::{ClientError, Fault, find, transport_fault};
 use super::once::OnceMap;
-use super::settings::{Config, Security};
+use super::settings::{Config, HostSettings, Security};
 use super::trust::{Trust, build, setup};
 
 type PoolKey = (Trust, Option<AddressClass>);
@@ -24,11 +25,26 @@ pub(crate) struct Pool {
     clients: OnceMap<PoolKey, Client>,
     schemes: OnceMap<String, Scheme>,
     classes: OnceMap<String, AddressClass>,
+    /// Settings of hosts that a file named as mirrors.
+    learned: Mutex<BTreeMap<String, HostSettings>>,
 }
 
 impl Pool {
     pub(crate) fn new(config: Arc<Config>) -> Self {
-        Self { config, clients: OnceMap::default(), schemes: OnceMap::default(), classes: OnceMap::default() }
+        let (clients, schemes, classes) = (OnceMap::default(), OnceMap::default(), OnceMap::default());
+        Self { config, clients, schemes, classes, learned: Mutex::default() }
+    }
+
+    /// Takes the settings a file has for a host; those of the configuration go before them.
+    pub(crate) fn learn(&self, host: &str, settings: &HostSettings) {
+        let mut learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
+        learned.entry(host.to_owned()).or_insert_with(|| settings.clone());
+    }
+
+    /// Returns the settings of a host, if it has any of its own.
+    pub(crate) fn settings(&self, host: &str) -> Option<HostSettings> {
+        let learned = || self.learned.lock().unwrap_or_else(PoisonError::into_inner).get(host).cloned();
+        self.config.host(host).cloned().or_else(learned)
     }
 
     /// Returns the root URL of a registry, finding out its scheme if it may be either.
@@ -41,7 +57,7 @@ impl Pool {
     }
 
     fn fixed_scheme(&self, host: &str) -> Option<Scheme> {
-        match self.config.host(host).map(|settings| settings.security) {
+        match self.settings(host).map(|settings| settings.security) {
             Some(Security::PlainHttp) => Some(Scheme::Http),
             Some(Security::SkipVerify) => Some(Scheme::Https),
             Some(Security::Verify) | None => (!is_loopback(host)).then_some(Scheme::Https),
@@ -87,7 +103,7 @@ impl Pool {
     fn trust(&self, host: &str, url: &Url) -> Trust {
         if url.scheme() == "http" {
             Trust::Nothing
-        } else if self.config.host(host).is_some() || !self.cert_dirs(host).is_empty() {
+        } else if self.settings(host).is_some() || !self.cert_dirs(host).is_empty() {
             Trust::Host(host.to_owned())
         } else {
             Trust::System
@@ -115,12 +131,14 @@ impl Pool {
             .get_or_try_init(&key, async {
                 let config = Arc::clone(&self.config);
                 let (trust, class) = key.clone();
-                let dirs = match &trust {
-                    Trust::Host(host) => self.cert_dirs(host),
-                    _ => Vec::new(),
+                let (dirs, settings) = match &trust {
+                    Trust::Host(host) => (self.cert_dirs(host), self.settings(host)),
+                    _ => (Vec::new(), None),
                 };
                 // Reads certificate files, and parses the system's.
-                let built = tokio::task::spawn_blocking(move || build(&config, &trust, class, &dirs)).await;
+                let built =
+                    tokio::task::spawn_blocking(move || build(&config, (&trust, settings.as_ref()), class, &dirs))
+                        .await;
                 built.map_err(|source| setup("cannot build an HTTP client", source))?
             })
             .await
@@ -154,4 +172,29 @@ fn is_refused(error: &reqwest::Error) -> bool {
 /// Returns whether two URLs have the same scheme, host and port.
 pub(crate) fn same_origin(a: &Url, b: &Url) -> bool {
     a.origin() == b.origin()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_public_registry_names_no_private_place() {
+        let pool = Pool::new(Arc::default());
+        let public = Url::parse("https://8.8.8.8/").unwrap();
+        for target in [
+            "https://127.0.0.1/token",
+            "https://10.0.0.1/token",
+            "https://169.254.169.254/token",
+            "https://0.0.0.0/token",
+            "https://[::]/token",
+            "https://[::ffff:127.0.0.1]/token",
+            "https://2130706433/token",
+            "https://0x7f.1/token",
+        ] {
+            let refused = pool.foreign(&public, &Url::parse(target).unwrap()).await;
+            assert!(matches!(refused, Err(Fault::Refused { .. })), "{target}: {refused:?}");
+        }
+        assert!(pool.foreign(&public, &Url::parse("https://8.8.4.4/token").unwrap()).await.is_ok());
+    }
 }

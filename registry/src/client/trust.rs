@@ -32,7 +32,7 @@ pub(super) fn setup(reason: &str, source: impl std::error::Error + Send + Sync +
 /// Builds a client; reads files, so it may block.
 pub(super) fn build(
     config: &Config,
-    trust: &Trust,
+    (trust, settings): (&Trust, Option<&HostSettings>),
     class: Option<AddressClass>,
     dirs: &[PathBuf],
 ) -> Result<Client, Fault> {
@@ -48,13 +48,11 @@ pub(super) fn build(
     if config.proxy == ProxyMode::Direct {
         builder = builder.no_proxy();
     }
-    if let Some(class) = class {
-        builder = builder.dns_resolver(VettedResolver(class));
-    }
+    builder = builder.dns_resolver(VettedResolver(class));
     builder = match trust {
         Trust::Nothing => builder.tls_certs_only([]),
         Trust::System => builder,
-        Trust::Host(host) => host_trust(builder, config.host(host), dirs)?,
+        Trust::Host(_) => host_trust(builder, settings, dirs)?,
     };
     builder.build().map_err(|source| setup("cannot build an HTTP client", source))
 }

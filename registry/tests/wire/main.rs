@@ -13,6 +13,7 @@ mod embedded;
 mod faults;
 mod images;
 mod lend;
+mod mirrors;
 mod model;
 mod publish;
 mod real;
