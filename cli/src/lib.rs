@@ -9,6 +9,7 @@ pub mod console;
 pub mod diagnostics;
 pub mod exit_code;
 pub mod interrupt;
+pub mod prompt;
 pub mod report;
 pub mod settings;
 pub mod style;

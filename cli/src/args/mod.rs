@@ -7,6 +7,7 @@
 
 pub mod build;
 pub mod inspect;
+pub mod login;
 pub mod push;
 pub mod registry;
 pub mod registry_access;
@@ -20,6 +21,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use build::BuildArgs;
 pub use inspect::InspectArgs;
+pub use login::{LoginArgs, LogoutArgs};
 pub use push::PushArgs;
 pub use registry::RegistryCommand;
 pub use registry_access::RegistryAccess;
@@ -66,6 +68,10 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Publish a result that is in the store
     Push(PushArgs),
+    /// Try user name and password at a registry, and keep them where Docker does
+    Login(LoginArgs),
+    /// Forget user name and password of a registry
+    Logout(LogoutArgs),
     /// Look after the local content store
     #[command(subcommand)]
     Store(StoreCommand),
@@ -94,12 +100,13 @@ mod tests {
 
     #[test]
     fn help_reads_well() {
-        let paths: [&[&str]; 8] = [
+        let paths: [&[&str]; 9] = [
             &[],
             &["build"],
             &["inspect"],
             &["verify"],
             &["push"],
+            &["login"],
             &["store"],
             &["registry", "serve"],
             &["registry", "gc"],

@@ -2,6 +2,7 @@
 
 pub mod build;
 pub mod inspect;
+pub mod login;
 pub mod publish;
 pub mod push;
 pub mod serve;
@@ -39,13 +40,15 @@ pub struct Context {
 ///
 /// # Errors
 /// Whatever ends it, ready to be shown.
-pub async fn run(cli: Cli, context: Context, around: Surroundings) -> Result<ExitCode, Diagnostic> {
+pub async fn run(cli: Cli, context: Context, mut around: Surroundings) -> Result<ExitCode, Diagnostic> {
     let global = global::resolve(&cli.global, &around)?;
     match cli.command {
         Command::Build(args) => build::run(args, global, context, around).await,
         Command::Push(args) => push::run(&args, &global, &context, &around).await,
         Command::Inspect(args) => until_cancelled(&context, inspect::run(&args, &global, &context, &around)).await,
         Command::Verify(args) => until_cancelled(&context, verify::run(&args, &global, &context, &around)).await,
+        Command::Login(args) => login::login(&args, &context, &mut around).await,
+        Command::Logout(args) => until_cancelled(&context, login::logout(&args, &context, &around)).await,
         Command::Store(command) => until_cancelled(&context, store::run(&command, &global, &context, &around)).await,
         Command::Registry(command) => serve::run(&command, &context, &around).await,
     }

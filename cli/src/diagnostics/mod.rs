@@ -66,6 +66,13 @@ impl Diagnostic {
         self
     }
 
+    /// Returns the same diagnostic with an error and its causes below it.
+    #[must_use]
+    pub fn because(mut self, error: &(dyn Error + 'static)) -> Self {
+        self.chain.extend(Self::new(self.code, error).chain);
+        self
+    }
+
     /// Returns the same diagnostic with advice, unless it has that advice already.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

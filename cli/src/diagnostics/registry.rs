@@ -13,13 +13,14 @@ use crate::settings::serve::ServeError;
 /// What a user can do about a class of a registry's failure.
 fn advice(kind: ErrorKind, host: &str) -> Option<String> {
     Some(match kind {
-        ErrorKind::Unauthorized => format!("log in: docker login {host}"),
+        ErrorKind::Unauthorized => format!("log in: polyarch login {host}"),
         ErrorKind::Denied => "the account is known but may not do this; check its rights on the repository".to_owned(),
         ErrorKind::NotFound => "check the name; some registries also answer so for what you may not see".to_owned(),
-        ErrorKind::RateLimited => format!("wait, or log in for a higher limit: docker login {host}"),
+        ErrorKind::RateLimited => format!("wait, or log in for a higher limit: polyarch login {host}"),
         ErrorKind::Tls => {
             format!("a private authority is named with --registry-ca {host}=FILE; no TLS, with --plain-http {host}")
         }
+        ErrorKind::UnknownHost => format!("is {host} spelt right?"),
         ErrorKind::Connect => format!("is {host} right and running?"),
         ErrorKind::NotARegistry => format!("something else than a registry answers at {host}"),
         ErrorKind::Unavailable | ErrorKind::Interrupted | ErrorKind::Timeout => {

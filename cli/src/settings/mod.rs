@@ -24,6 +24,7 @@ pub mod global;
 pub mod host;
 pub mod host_env;
 pub mod image;
+pub mod login;
 pub mod near;
 pub mod network;
 pub mod output;

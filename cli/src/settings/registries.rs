@@ -73,7 +73,7 @@ fn credentials(env: &Env) -> CredentialSources {
     CredentialSources {
         docker_config_dir: docker.or_else(|| home.map(|home| home.join(".docker"))),
         auth_files,
-        helper_dirs: Vec::new(),
+        ..CredentialSources::default()
     }
 }
 
@@ -81,7 +81,7 @@ fn cert_dirs(args: &RegistryAccess, around: &Surroundings) -> Vec<PathBuf> {
     let home = around.env.get(&env_vars::HOME).map(PathBuf::from);
     let usual =
         home.into_iter().flat_map(|home| [home.join(".config/containers/certs.d"), home.join(".docker/certs.d")]);
-    let system = ["/etc/docker/certs.d", "/etc/containers/certs.d"].map(PathBuf::from);
+    let system = ["/etc/docker/certs.d", "/etc/containers/certs.d", "/etc/containerd/certs.d"].map(PathBuf::from);
     args.cert_dir.iter().map(|dir| around.resolve(dir)).chain(usual).chain(system).collect()
 }
 

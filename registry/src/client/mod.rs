@@ -148,6 +148,18 @@ impl Registry {
         self.enter(reference, auth::Access::Pull).await
     }
 
+    /// Tries the credentials of a host without a repository. Returns whether the registry asked for any: one that does
+    /// not has accepted nothing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unauthorized`] where they are not accepted, and others.
+    pub async fn check_login(&self, host: &str) -> Result<bool, ClientError> {
+        let mut call = call::Call::of_host(host, auth::Access::Pull, "v2/");
+        call.scopes.clear();
+        self.call(&call).await?;
+        Ok(self.inner.auth.was_asked(host))
+    }
+
     /// Learns how to authorize and gets a token that may push, so that no later request of a push
     /// needs a narrower one first.
     pub(crate) async fn enter_for_push(&self, reference: &Reference) -> Result<(), ClientError> {

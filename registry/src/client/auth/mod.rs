@@ -106,6 +106,11 @@ impl Auth {
         Self { config, pool, asked: Mutex::default(), tokens, credentials, known: OnceMap::default() }
     }
 
+    /// Returns whether a host has asked who we are.
+    pub(crate) fn was_asked(&self, host: &str) -> bool {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).contains_key(host)
+    }
+
     /// Returns the header for a first try, if the host is known to want one.
     pub(crate) async fn current(&self, subject: &Subject<'_>) -> Result<Option<Authorization>, ClientError> {
         let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner).get(subject.host).cloned();

@@ -86,6 +86,12 @@ impl AuthFile {
         own.map(|(_, name)| name).or(self.store.as_ref()).map(String::as_str).filter(|name| !name.is_empty())
     }
 
+    /// Returns the keys below `auths` that mean the whole of a host.
+    pub(super) fn keys_of(&self, host: &str) -> Vec<String> {
+        let is_host = |key: &&String| Key::parse(key).is_some_and(|key| key.is_host(host));
+        self.auths.keys().filter(is_host).cloned().collect()
+    }
+
     /// Returns the credential in `auths` for `host/repository`.
     pub fn auth_for(&self, host: &str, repository: &str) -> Option<Credential> {
         let mut best: Option<(usize, Credential)> = None;
@@ -137,7 +143,7 @@ fn decode(auth: &Secret) -> Option<Credential> {
 const HUB_ADDRESS: &str = "https://index.docker.io/v1/";
 
 /// Returns the name a helper knows the host by.
-pub(super) fn server_address(host: &str) -> &str {
+pub(crate) fn server_address(host: &str) -> &str {
     if canonical(host) == "docker.io" { HUB_ADDRESS } else { host }
 }
 

@@ -54,23 +54,36 @@ impl Helper {
 
     /// Asks for the server's credential.
     pub(super) async fn get(&self, server: &str) -> Result<Option<Credential>, CredentialError> {
+        let (success, stdout) = self.run("get", server.as_bytes()).await?;
+        self.read(success, &stdout)
+    }
+
+    /// Gives a credential into the helper's keeping.
+    pub(super) async fn store(&self, server: &str, username: &str, secret: &Secret) -> Result<(), CredentialError> {
+        let input = serde_json::json!({ "ServerURL": server, "Username": username, "Secret": secret.expose() });
+        let (success, _) = self.run("store", input.to_string().as_bytes()).await?;
+        if success { Ok(()) } else { Err(self.failed("non-zero exit".to_owned())) }
+    }
+
+    /// Lets the helper forget. That it knew nothing is no error: helpers do not agree on what they say then.
+    pub(super) async fn erase(&self, server: &str) -> Result<bool, CredentialError> {
+        Ok(self.run("erase", server.as_bytes()).await?.0)
+    }
+
+    async fn run(&self, action: &str, input: &[u8]) -> Result<(bool, Vec<u8>), CredentialError> {
         let child = Command::new(&self.program)
-            .arg("get")
+            .arg(action)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()
             .map_err(|source| CredentialError::HelperStart { helper: self.name.clone(), source })?;
-        let talk = talk(child, server);
-        let (success, stdout) = match tokio::time::timeout(self.timeout, talk).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => return Err(self.failed(error.kind().to_string())),
-            Err(_) => {
-                return Err(CredentialError::HelperTimeout { helper: self.name.clone(), after: self.timeout });
-            }
-        };
-        self.read(success, &stdout)
+        match tokio::time::timeout(self.timeout, talk(child, input)).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(self.failed(error.kind().to_string())),
+            Err(_) => Err(CredentialError::HelperTimeout { helper: self.name.clone(), after: self.timeout }),
+        }
     }
 
     fn read(&self, success: bool, stdout: &[u8]) -> Result<Option<Credential>, CredentialError> {
@@ -96,10 +109,10 @@ impl Helper {
 }
 
 /// Returns whether it succeeded and at most one byte more than [`MAX_ANSWER`] of its answer.
-async fn talk(mut child: Child, server: &str) -> std::io::Result<(bool, Vec<u8>)> {
+async fn talk(mut child: Child, input: &[u8]) -> std::io::Result<(bool, Vec<u8>)> {
     if let Some(mut stdin) = child.stdin.take() {
         // A helper that does not read its input may still answer.
-        let _ = stdin.write_all(server.as_bytes()).await;
+        let _ = stdin.write_all(input).await;
         let _ = stdin.shutdown().await;
     }
     let mut answer = Vec::new();

@@ -1,15 +1,18 @@
 //! Credentials as Docker and Podman keep them.
 //!
-//! Owns: the order of places, reading the files, asking helpers. Files are named by the caller.
-//! Never: reads the environment, writes a file, sends anything.
+//! Owns: the order of places, reading the files, asking helpers, and keeping what a login has proved. Files are named
+//! by the caller. Never: reads the environment, sends anything.
 
 mod config_file;
 mod helper;
+mod keep;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use config_file::{AuthFile, AuthFileError};
+pub use keep::{Keeper, Kept};
 
 use super::secret::Secret;
 
@@ -17,6 +20,8 @@ use super::secret::Secret;
 /// `credsStore`, its `auths`), then each auth file.
 #[derive(Debug, Clone, Default)]
 pub struct CredentialSources {
+    /// Credentials that go before all others, by host: those that a login is about to try.
+    pub fixed: BTreeMap<String, Credential>,
     /// Directory of Docker's `config.json`.
     pub docker_config_dir: Option<PathBuf>,
     /// Files in the format of `containers-auth.json(5)`.
@@ -47,6 +52,15 @@ pub enum CredentialError {
     /// A file exists but cannot be read.
     #[error("read {path}")]
     Read {
+        /// The file.
+        path: PathBuf,
+        /// Cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file cannot be written.
+    #[error("write {path}")]
+    Write {
         /// The file.
         path: PathBuf,
         /// Cause.
@@ -110,6 +124,9 @@ impl CredentialSources {
         repository: &str,
         timeout: Duration,
     ) -> Result<Option<Credential>, CredentialError> {
+        if let Some(fixed) = self.fixed.get(host) {
+            return Ok(Some(fixed.clone()));
+        }
         if let Some(dir) = &self.docker_config_dir
             && let Some(file) = read(&dir.join("config.json")).await?
             && let Some(found) = self.in_file(&file, host, repository, timeout).await?

@@ -27,7 +27,7 @@ impl Place {
 
     fn sources(&self) -> CredentialSources {
         let dir = self.dir.path().to_owned();
-        CredentialSources { docker_config_dir: Some(dir.clone()), auth_files: vec![], helper_dirs: vec![dir] }
+        CredentialSources { docker_config_dir: Some(dir.clone()), helper_dirs: vec![dir], ..Default::default() }
     }
 
     async fn find(&self, host: &str) -> Result<Option<Credential>, CredentialError> {
