@@ -128,6 +128,14 @@ pub enum Fault {
         /// What the bytes hash to, or what the registry claims.
         got: Digest,
     },
+    /// A tag points elsewhere than it did a moment ago.
+    #[error("the tag has moved from {want} to {got}")]
+    TagMoved {
+        /// Where it pointed.
+        want: Digest,
+        /// Where it points now.
+        got: Digest,
+    },
     /// The number of bytes is another.
     #[error("content has {got} bytes, expected {want}")]
     Size {
@@ -244,7 +252,9 @@ impl ClientError {
             Fault::Interrupted(_) => ErrorKind::Interrupted,
             Fault::Timeout { .. } => ErrorKind::Timeout,
             Fault::TooLarge { .. } => ErrorKind::TooLarge,
-            Fault::Digest { .. } | Fault::Size { .. } | Fault::Manifest(_) => ErrorKind::Mismatch,
+            Fault::Digest { .. } | Fault::TagMoved { .. } | Fault::Size { .. } | Fault::Manifest(_) => {
+                ErrorKind::Mismatch
+            }
             Fault::Protocol(_) => ErrorKind::Protocol,
             Fault::Refused { .. } | Fault::NotLent { .. } => ErrorKind::Unsafe,
             Fault::Credentials(_) | Fault::Source(_) | Fault::Setup { .. } => ErrorKind::Local,

@@ -59,6 +59,29 @@ impl Registry {
         .await
     }
 
+    /// Reads the manifest that a tag pointed at when `head` was asked for. A tag that has moved since is looked at once
+    /// more, and then given up: two answers of one registry that do not agree are no ground to act on.
+    ///
+    /// # Errors
+    /// [`Fault::TagMoved`], and those of [`Registry::get_manifest`].
+    pub async fn get_unmoved_manifest(
+        &self,
+        reference: &Reference,
+        head: &ManifestHead,
+    ) -> Result<RawManifest, ClientError> {
+        let mut want = head.digest.clone();
+        for last in [false, true] {
+            let manifest = self.get_manifest(reference).await?;
+            let Some(expected) = want.filter(|want| *want != *manifest.digest()) else { return Ok(manifest) };
+            if last || expected.hasher().is_err() {
+                let fault = Fault::TagMoved { want: expected, got: manifest.digest().clone() };
+                return Err(ClientError::at(reference.host(), fault));
+            }
+            want = self.head_manifest(reference).await?.and_then(|head| head.digest);
+        }
+        self.get_manifest(reference).await
+    }
+
     /// [`Registry::get_manifest`] with the entity tag of this state of it.
     pub(super) async fn get_manifest_and_etag(
         &self,

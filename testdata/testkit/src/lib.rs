@@ -7,6 +7,7 @@
 
 pub mod bed;
 pub mod bridge;
+pub mod hostile;
 pub mod http;
 pub mod images;
 pub mod layer;

@@ -56,6 +56,8 @@ pub enum Reply {
     Cut(u16, Vec<(String, String)>, u64, Bytes),
     /// Endless body.
     Endless(Vec<(String, String)>),
+    /// One byte a second.
+    Drip(Vec<(String, String)>, Bytes),
     /// Breaks the connection without an answer.
     Hang,
 }
@@ -75,7 +77,10 @@ impl Reply {
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         match &mut self {
-            Self::Answer(_, headers, _) | Self::Cut(_, headers, ..) | Self::Endless(headers) => {
+            Self::Answer(_, headers, _)
+            | Self::Cut(_, headers, ..)
+            | Self::Endless(headers)
+            | Self::Drip(headers, _) => {
                 headers.push((name.into(), value.into()));
             }
             Self::Hang => {}
@@ -108,13 +113,32 @@ impl Server {
         handler: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
         cut: impl Fn(&Seen) -> Option<usize> + Send + Sync + 'static,
     ) -> Self {
+        Self::listen(handler, cut, None).await
+    }
+
+    async fn listen(
+        handler: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
+        cut: impl Fn(&Seen) -> Option<usize> + Send + Sync + 'static,
+        tls: Option<tokio_rustls::TlsAcceptor>,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let state = Arc::new(State { handler: Box::new(handler), cut: Box::new(cut), log: Arc::clone(&log) });
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, state));
+        tasks.spawn(accept(listener, state, tls));
         Self { address, log, _tasks: tasks }
+    }
+
+    /// Starts a server that speaks TLS; returns its certificate as well, in PEM form.
+    pub async fn start_tls(handler: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> (Self, String) {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".into(), "127.0.0.1".into()]).unwrap();
+        let key = rustls_pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let config = builder.unwrap().with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key);
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config.unwrap()));
+        (Self::listen(handler, |_| None, Some(acceptor)).await, made.cert.pem())
     }
 
     /// Returns `127.0.0.1:PORT`.
@@ -144,14 +168,20 @@ struct State {
     log: Arc<Mutex<Vec<Seen>>>,
 }
 
-async fn accept(listener: TcpListener, state: Arc<State>) {
+async fn accept(listener: TcpListener, state: Arc<State>, tls: Option<tokio_rustls::TlsAcceptor>) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        let state = Arc::clone(&state);
+        let (state, tls) = (Arc::clone(&state), tls.clone());
         connections.spawn(async move {
             let service = service_fn(move |request| serve(Arc::clone(&state), request));
             let http = hyper::server::conn::http1::Builder::new();
-            let _ = http.serve_connection(TokioIo::new(stream), service).await;
+            let Some(tls) = tls else {
+                let _ = http.serve_connection(TokioIo::new(stream), service).await;
+                return;
+            };
+            if let Ok(stream) = tls.accept(stream).await {
+                let _ = http.serve_connection(TokioIo::new(stream), service).await;
+            }
         });
     }
 }
@@ -203,6 +233,14 @@ fn respond(reply: Reply) -> Result<Response<Body>, Broken> {
             });
             let frames = stream::iter([Ok(Frame::data(bytes))]).chain(end);
             (status, headers, BodyExt::boxed_unsync(StreamBody::new(frames)), Some(length))
+        }
+        Reply::Drip(headers, bytes) => {
+            let pieces = stream::iter((0..bytes.len()).map(move |at| bytes.slice(at..=at)));
+            let frames = pieces.then(|piece| async move {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                Ok(Frame::data(piece))
+            });
+            (200, headers, BodyExt::boxed_unsync(StreamBody::new(frames)), None)
         }
         Reply::Endless(headers) => {
             let frames = stream::repeat_with(|| Ok(Frame::data(Bytes::from(vec![b' '; 65536]))));
