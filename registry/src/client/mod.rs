@@ -49,6 +49,7 @@ use std::time::Duration;
 use http::Method;
 use tokio::sync::Semaphore;
 
+pub use auth::challenge::{Challenge, select as select_challenge};
 pub use auth::{LentToken, TokenLoan};
 pub use credentials::{Credential, CredentialError, CredentialSources};
 pub use download::Download;

@@ -66,3 +66,14 @@ pub async fn verify(source: &dyn ContentSource, root: &RawManifest, options: &Ve
         Depth::Deep => deep::examine(source, survey, options).await,
     }
 }
+
+/// Walks an archive in memory as a layer's is walked. Returns how many headers it has, or where it is unsound and why.
+///
+/// # Errors
+/// Offset in bytes and reason.
+pub fn walk_tar(mut archive: &[u8]) -> Result<u64, (u64, &'static str)> {
+    tar_walk::walk(&mut archive).map_err(|fault| match fault {
+        tar_walk::TarFault::Malformed { offset, reason } => (offset, reason),
+        tar_walk::TarFault::Reader => (0, "cannot be read"),
+    })
+}

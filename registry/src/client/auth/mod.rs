@@ -4,7 +4,7 @@
 //! Credentials are bound to the exact host of the reference, and tokens to the scope polyarch asked
 //! for. Never: sends anything secret to a place [`realm`] has not accepted.
 
-mod challenge;
+pub(crate) mod challenge;
 mod lend;
 mod realm;
 mod token;
