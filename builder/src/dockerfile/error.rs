@@ -38,6 +38,16 @@ pub enum ParseErrorKind {
         /// Flags it resembles, best first.
         near: Vec<&'static str>,
     },
+    /// A flag has a wrong value, or is given too often.
+    #[error("{flag} of {keyword} {fault}")]
+    BadFlag {
+        /// The instruction.
+        keyword: &'static str,
+        /// The flag, with its dashes.
+        flag: String,
+        /// What is wrong with it.
+        fault: String,
+    },
     /// A directive is written twice.
     #[error("only one {0} directive can be used")]
     RepeatedDirective(String),
@@ -67,6 +77,17 @@ pub enum ParseErrorKind {
         /// Arguments needed.
         least: usize,
     },
+    /// The arguments are not what the instruction takes.
+    #[error("{keyword} {fault}")]
+    BadArguments {
+        /// The instruction.
+        keyword: &'static str,
+        /// What it demands.
+        fault: &'static str,
+    },
+    /// A JSON array has something else than strings.
+    #[error("a JSON array of arguments must hold strings only")]
+    NotStrings,
     /// ENV or LABEL has a word without `=`, or a name is empty.
     #[error("{0:?} is not of the form name=value")]
     NotNameValue(String),
@@ -82,6 +103,38 @@ pub enum ParseErrorKind {
 }
 
 impl ParseErrorKind {
+    /// Returns the part of the instruction that is at fault, as it is written there.
+    pub(super) fn culprit(&self) -> Option<&str> {
+        match self {
+            Self::UnknownFlag { flag, .. } | Self::BadFlag { flag, .. } => Some(flag),
+            Self::BadStageName(text) | Self::NotNameValue(text) | Self::NoExpansion(text) => Some(text),
+            Self::BadTrigger(name) => Some(name),
+            Self::NotStrings => Some("["),
+            _ => None,
+        }
+    }
+
+    /// Returns advice, where there is one that fits.
+    pub fn advice(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Empty | Self::NoFrom => "begin with FROM and a base image, or FROM scratch",
+            Self::RepeatedDirective(_) => "leave one of the two",
+            Self::BadEscape(_) => "write `# escape=\\` or `# escape=`, with a backtick",
+            Self::UnterminatedHeredoc(_) => {
+                "end it with a line that holds this word alone; a shell's `<<` outside a heredoc needs quotes"
+            }
+            Self::NoStage(_) => "only ARG may stand before the first FROM",
+            Self::FromArguments => "write `FROM IMAGE` or `FROM IMAGE AS NAME`",
+            Self::BadStageName(_) => "such as build, build-2 or final",
+            Self::NotStrings => "put every argument in double quotes",
+            Self::NotNameValue(_) => "write name=value; a value with spaces needs quotes",
+            Self::NoExpansion(_) => "name a stage: `FROM image:$TAG AS alias`, then --from=alias",
+            Self::NotUtf8 => "save the file as UTF-8",
+            Self::BadTrigger(_) => "write the instruction in the Dockerfile that builds on this image",
+            _ => return None,
+        })
+    }
+
     /// Returns what was probably meant, best first.
     pub fn near(&self) -> &[&'static str] {
         match self {

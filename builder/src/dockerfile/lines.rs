@@ -3,12 +3,13 @@
 use super::error::ParseErrorKind;
 use super::heredoc::Heredoc;
 use super::instruction::takes_heredocs;
+use super::source::Source;
 use super::span::Span;
 
 /// One instruction's text with its continuation lines joined.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct LogicalLine {
-    pub(super) text: String,
+    pub(super) source: Source,
     pub(super) span: Span,
     pub(super) heredocs: Vec<Heredoc>,
 }
@@ -30,12 +31,14 @@ impl<'a> Joiner<'a> {
         let mut logical = Vec::new();
         let mut errors = Vec::new();
         while let Some(mut line) = self.join() {
-            let announced = if takes_heredocs(&line.text) { Heredoc::announced(&line.text) } else { Vec::new() };
+            let text = line.source.text();
+            let announced = if takes_heredocs(text) { Heredoc::announced(text) } else { Vec::new() };
             for heredoc in announced {
                 let name = heredoc.name.clone();
+                let place = line.source.find("<<");
                 match self.fill(heredoc) {
                     Some(filled) => line.heredocs.push(filled),
-                    None => errors.push((line.span, ParseErrorKind::UnterminatedHeredoc(name))),
+                    None => errors.push((place, ParseErrorKind::UnterminatedHeredoc(name))),
                 }
             }
             line.span.end_line = number(self.next);
@@ -51,7 +54,7 @@ impl<'a> Joiner<'a> {
     }
 
     fn join(&mut self) -> Option<LogicalLine> {
-        let mut text = String::new();
+        let mut source = Source::default();
         loop {
             let raw = self.take()?;
             let line = raw.trim_start();
@@ -60,34 +63,27 @@ impl<'a> Joiner<'a> {
             }
             let start = number(self.next);
             let column = number(raw.chars().count() - line.chars().count() + 1);
-            let mut goes_on = self.append(&mut text, line);
+            let mut goes_on = self.append(&mut source, line, column);
             while goes_on {
                 let Some(next) = self.take() else { break };
                 let trimmed = next.trim_start();
                 if !trimmed.is_empty() && !trimmed.starts_with('#') {
-                    goes_on = self.append(&mut text, next);
+                    goes_on = self.append(&mut source, next, 1);
                 }
             }
-            if !text.trim().is_empty() {
+            if !source.text().trim().is_empty() {
                 let span = Span { line: start, column, end_line: start };
-                return Some(LogicalLine { text, span, heredocs: Vec::new() });
+                return Some(LogicalLine { source, span, heredocs: Vec::new() });
             }
-            text.clear();
+            source = Source::default();
         }
     }
 
     /// Appends a line without its continuation mark; returns whether there was one.
-    fn append(&self, text: &mut String, line: &str) -> bool {
-        match line.trim_end_matches([' ', '\t']).strip_suffix(self.escape) {
-            Some(rest) => {
-                text.push_str(rest);
-                true
-            }
-            None => {
-                text.push_str(line);
-                false
-            }
-        }
+    fn append(&self, source: &mut Source, line: &str, column: u32) -> bool {
+        let rest = line.trim_end_matches([' ', '\t']).strip_suffix(self.escape);
+        source.push(rest.unwrap_or(line), number(self.next), column);
+        rest.is_some()
     }
 
     /// Reads the heredoc's lines; `None` if the file ends first.

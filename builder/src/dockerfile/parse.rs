@@ -1,12 +1,19 @@
 //! The whole way from bytes to stages.
 
+use super::arguments;
 use super::directives::Directives;
 use super::error::{ParseError, ParseErrorKind};
-use super::instruction::{Instruction, Keyword};
+use super::instruction::Instruction;
+use super::keyword::Keyword;
 use super::lines::{Joiner, number};
-use super::references::References;
 use super::span::Span;
 use super::stage::{Assignment, Dockerfile, Stage};
+
+/// More errors help nobody, and a file that is no Dockerfile would have one for every line.
+const MOST_ERRORS: usize = 100;
+
+/// Longest piece of a line kept for a message, in characters.
+const LINE_TEXT: usize = 4096;
 
 /// Parses a Dockerfile.
 ///
@@ -35,9 +42,13 @@ pub fn parse(bytes: &[u8]) -> Result<Dockerfile, Vec<ParseError>> {
         builder.error(Span::at(1, 1), ParseErrorKind::Empty);
     }
     for line in logical {
-        let span = line.span;
+        let (span, source) = (line.span, line.source.clone());
         if let Err(kind) = Instruction::parse(line).and_then(|instruction| builder.add(instruction)) {
-            builder.error(span, kind);
+            let place = kind.culprit().map(|part| source.find(part));
+            builder.error(place.map_or(span, |place| Span { end_line: span.end_line, ..place }), kind);
+        }
+        if builder.errors.len() >= MOST_ERRORS {
+            break;
         }
     }
     builder.finish(directives, &lines)
@@ -57,7 +68,7 @@ impl Builder {
     }
 
     fn add(&mut self, instruction: Instruction) -> Result<(), ParseErrorKind> {
-        check(&instruction, self.escape)?;
+        arguments::check(&instruction, self.escape)?;
         match (instruction.keyword, self.stages.last_mut()) {
             (Keyword::From, _) => self.stages.push(stage(&instruction)?),
             (Keyword::Arg, None) => self.global_args.extend(Assignment::of_arg(&instruction, self.escape)?),
@@ -81,7 +92,7 @@ impl Builder {
         self.errors.sort_by_key(|(span, _)| *span);
         let line_text = |span: Span| {
             let at = usize::try_from(span.line).unwrap_or(0).wrapping_sub(1);
-            lines.get(at).map_or_else(String::new, |line| (*line).to_owned())
+            lines.get(at).map_or_else(String::new, |line| line.chars().take(LINE_TEXT).collect())
         };
         let place = |(span, kind)| ParseError { kind, span, line_text: line_text(span) };
         Err(self.errors.into_iter().map(place).collect())
@@ -92,20 +103,6 @@ fn is_about_from(kind: &ParseErrorKind) -> bool {
     matches!(kind, ParseErrorKind::FromArguments | ParseErrorKind::BadStageName(_))
         || matches!(kind, ParseErrorKind::UnknownInstruction { near, .. } if near.first() == Some(&"FROM"))
         || matches!(kind, ParseErrorKind::UnknownFlag { keyword: "FROM", .. })
-}
-
-/// Checks what needs no knowledge of other instructions.
-fn check(instruction: &Instruction, escape: char) -> Result<(), ParseErrorKind> {
-    let inner = instruction.trigger.as_deref().unwrap_or(instruction);
-    match inner.keyword {
-        Keyword::Arg => drop(Assignment::of_arg(inner, escape)?),
-        Keyword::Env | Keyword::Label => drop(Assignment::of_env(inner, escape)?),
-        _ => {}
-    }
-    match inner.references().into_iter().find(|reference| reference.name.contains('$')) {
-        Some(reference) => Err(ParseErrorKind::NoExpansion(format!("from={}", reference.name))),
-        None => Ok(()),
-    }
 }
 
 fn stage(from: &Instruction) -> Result<Stage, ParseErrorKind> {
@@ -121,6 +118,7 @@ fn stage(from: &Instruction) -> Result<Stage, ParseErrorKind> {
         platform: from.flag("platform").map(str::to_owned),
         instructions: Vec::new(),
         span: from.span,
+        from: from.clone(),
     })
 }
 

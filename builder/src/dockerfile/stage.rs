@@ -40,6 +40,8 @@ pub struct Stage {
     pub instructions: Vec<Instruction>,
     /// Where FROM is.
     pub span: Span,
+    /// FROM itself.
+    pub from: Instruction,
 }
 
 /// `NAME` or `NAME=value` of ARG or ENV; the value is not expanded and keeps its quotes.

@@ -33,7 +33,7 @@ fn reads_stages_flags_and_positions() {
     assert_eq!(run.references(), [Reference { name: "src".into(), by_index: false }]);
     let copy = &file.stages[1].instructions[0];
     assert_eq!(copy.references(), [Reference { name: "build".into(), by_index: true }]);
-    assert_eq!((copy.arguments.as_str(), copy.flag("link")), ("/a /b", Some("")));
+    assert_eq!((copy.arguments.as_str(), copy.flag("link")), ("/a /b", Some("true")));
 }
 
 #[test]

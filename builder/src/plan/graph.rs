@@ -2,7 +2,7 @@
 
 use super::problem::{Problem, ProblemKind};
 use super::resolve::{Resolved, ResolvedBase};
-use crate::dockerfile::{Dockerfile, Instruction, Reference, References};
+use crate::dockerfile::{Dockerfile, Instruction, Reference};
 
 /// The stages of one platform and how they depend on each other.
 pub(super) struct Graph<'a> {

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::args::{Env, expand_in};
 use super::graph::Graph;
 use super::resolve::{Resolved, ResolvedBase};
-use crate::dockerfile::{Assignment, Instruction, Keyword, References};
+use crate::dockerfile::{Assignment, Instruction, Keyword};
 
 /// The hash of everything up to some step.
 pub(super) type Signature = [u8; 32];
