@@ -41,8 +41,27 @@ pub enum ExpandError {
 /// # Errors
 /// Returns an [`ExpandError`] where BuildKit fails too, and for results over 64 KiB.
 pub fn expand(word: &str, escape: char, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, ExpandError> {
-    let mut expander = Expander { chars: word.chars().collect(), at: 0, escape, lookup, depth: 0 };
-    expander.until(None, false)
+    run(word, escape, lookup, true)
+}
+
+/// Expands the text of a heredoc: quotes are ordinary characters there.
+///
+/// # Errors
+/// As [`expand`].
+pub fn expand_heredoc(
+    text: &str,
+    escape: char,
+    lookup: &dyn Fn(&str) -> Option<String>,
+) -> Result<String, ExpandError> {
+    run(text, escape, lookup, false)
+}
+
+fn run(word: &str, escape: char, lookup: &dyn Fn(&str) -> Option<String>, quotes: bool) -> Result<String, ExpandError> {
+    // Most words have nothing to expand.
+    if !word.contains(|c| matches!(c, '$' | '\'' | '"') || c == escape) {
+        return if word.len() > LONGEST { Err(ExpandError::TooLarge) } else { Ok(word.to_owned()) };
+    }
+    Expander { chars: word.chars().collect(), at: 0, escape, lookup, depth: 0, quotes }.until(None, false)
 }
 
 struct Expander<'a> {
@@ -51,6 +70,7 @@ struct Expander<'a> {
     escape: char,
     lookup: &'a dyn Fn(&str) -> Option<String>,
     depth: usize,
+    quotes: bool,
 }
 
 impl Expander<'_> {
@@ -77,8 +97,8 @@ impl Expander<'_> {
             }
             match c {
                 '$' => out.push_str(&self.dollar()?),
-                '\'' => self.single_quoted(&mut out)?,
-                '"' => self.double_quoted(&mut out, raw)?,
+                '\'' if self.quotes => self.single_quoted(&mut out)?,
+                '"' if self.quotes => self.double_quoted(&mut out, raw)?,
                 c if c == self.escape => {
                     self.at += 1;
                     if raw {
@@ -187,7 +207,9 @@ impl Expander<'_> {
             ('+', Some(_)) | ('-', None) => Ok(word),
             ('+', None) => Ok(String::new()),
             ('?', None) => {
-                let message = if word.is_empty() { "is not allowed to be unset".to_owned() } else { word };
+                let unset = (self.lookup)(name).is_none();
+                let default = if unset { "is not allowed to be unset" } else { "is not allowed to be empty" };
+                let message = if word.is_empty() { default.to_owned() } else { word };
                 Err(ExpandError::Required { name: name.to_owned(), message })
             }
             (_, Some(value)) => Ok(value),
@@ -217,7 +239,8 @@ impl Expander<'_> {
         if all && most > LONGEST * 16 {
             return Err(ExpandError::TooLarge);
         }
-        Ok(pattern.replace(value, &with, all))
+        // Go's `ReplaceAllString` reads `$` in the replacement; replacing once does not.
+        Ok(pattern.replace(value, |matched| if all { template(&with, matched) } else { with.clone() }, all))
     }
 
     /// Reads a name: digits, one special parameter, or letters, digits and underscores.
@@ -234,4 +257,34 @@ impl Expander<'_> {
         }
         self.chars[start..self.at].iter().collect()
     }
+}
+
+/// Fills in a replacement as Go's `Regexp.Expand` does for a pattern without groups: `$0` and `${0}` are the match, another
+/// name is empty, `$$` is a dollar.
+fn template(with: &str, matched: &str) -> String {
+    let mut out = String::new();
+    let mut rest = with;
+    while let Some(at) = rest.find('$') {
+        out.push_str(&rest[..at]);
+        let after = &rest[at + 1..];
+        if let Some(next) = after.strip_prefix('$') {
+            out.push('$');
+            rest = next;
+            continue;
+        }
+        let part = |text: &str| text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+        let (name, next) = match after.strip_prefix('{') {
+            Some(inner) if inner[part(inner)..].starts_with('}') => (&inner[..part(inner)], &inner[part(inner) + 1..]),
+            Some(_) => ("", after),
+            None => after.split_at(part(after)),
+        };
+        match name {
+            "" => out.push('$'),
+            "0" => out.push_str(matched),
+            _ => {}
+        }
+        rest = if name.is_empty() { after } else { next };
+    }
+    out.push_str(rest);
+    out
 }

@@ -58,6 +58,28 @@ impl Instruction {
         Span { end_line: place.line, ..place }
     }
 
+    /// Reads an ONBUILD trigger of a base image's config, which stands where its FROM is.
+    ///
+    /// # Errors
+    /// What BuildKit would refuse.
+    pub fn of_trigger(text: &str, from: Span) -> Result<Self, ParseErrorKind> {
+        let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
+        let mut source = Source::default();
+        source.push(first, from.line, from.column);
+        let mut lines = rest.lines();
+        let announced = if takes_heredocs(first) { Heredoc::announced(first) } else { Vec::new() };
+        let filled = announced.into_iter().map(|mut heredoc| {
+            for line in lines.by_ref().take_while(|line| *line != heredoc.name) {
+                heredoc.content.push_str(line);
+                heredoc.content.push('\n');
+            }
+            heredoc
+        });
+        let heredocs = filled.collect();
+        let source = Arc::new(source);
+        Self::read(source.text(), &source, from, heredocs, true)
+    }
+
     /// Reads a logical line.
     pub(super) fn parse(line: LogicalLine) -> Result<Self, ParseErrorKind> {
         let source = Arc::new(line.source);

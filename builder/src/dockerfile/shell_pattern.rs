@@ -46,13 +46,13 @@ impl ShellPattern {
     }
 
     /// Returns the value with the first or every match replaced; at each place the longest match counts.
-    pub(super) fn replace(&self, value: &str, with: &str, all: bool) -> String {
+    pub(super) fn replace(&self, value: &str, with: impl Fn(&str) -> String, all: bool) -> String {
         let chars: Vec<char> = value.chars().collect();
         let mut out = String::new();
         let mut from = 0;
         while let Some((start, end)) = self.find(&chars, from) {
             out.extend(&chars[from..start]);
-            out.push_str(with);
+            out.push_str(&with(&chars[start..end].iter().collect::<String>()));
             from = end;
             if end == start {
                 out.extend(chars.get(end));
@@ -157,10 +157,10 @@ mod tests {
         assert_eq!(p("x*").trim_prefix("abc", true), "abc");
         assert_eq!(p("a?c").trim_prefix("abcd", false), "d");
         assert_eq!(p("\\*").trim_prefix("*a", false), "a");
-        assert_eq!(p("b").replace("abcb", "X", false), "aXcb");
-        assert_eq!(p("b").replace("abcb", "X", true), "aXcX");
-        assert_eq!(p("b*d").replace("abcdbdd!", "X", true), "aX!");
-        assert_eq!(p("z").replace("abc", "X", true), "abc");
+        assert_eq!(p("b").replace("abcb", |_| "X".into(), false), "aXcb");
+        assert_eq!(p("b").replace("abcb", |_| "X".into(), true), "aXcX");
+        assert_eq!(p("b*d").replace("abcdbdd!", |_| "X".into(), true), "aX!");
+        assert_eq!(p("z").replace("abc", |_| "X".into(), true), "abc");
         assert!(ShellPattern::new("\\a").is_none());
     }
 }

@@ -1,31 +1,48 @@
 //! Automatic and global arguments (BuildKit `dockerfile2llb/platform.go`, `buildMetaArgs`).
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use polyarch_registry::oci::Platform;
 
+use super::env::Var;
 use super::problem::{Problem, ProblemKind};
-use crate::dockerfile::{Dockerfile, expand};
+use crate::dockerfile::{Dockerfile, ExpandError, expand};
 
-/// Values by name.
-pub(super) type Env = BTreeMap<String, String>;
+/// Global arguments by name.
+pub(super) type Globals = BTreeMap<String, Var>;
 
 /// Proxy settings that reach a stage without ARG.
 const PROXIES: [&str; 5] = ["HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY"];
 
+/// Automatic arguments about the target platform.
+pub const TARGET_ARGS: [&str; 5] = ["TARGETPLATFORM", "TARGETOS", "TARGETOSVERSION", "TARGETARCH", "TARGETVARIANT"];
+
+/// Arguments that are not put into the environment of RUN (`nonEnvArgs`).
+pub(super) const NOT_IN_ENV: [&str; 2] = ["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"];
+
 /// Returns the arguments BuildKit sets by itself.
-fn automatic(build: &Platform, target: &Platform, stage: &str) -> Env {
-    let mut env = Env::new();
-    for (prefix, platform) in [("BUILD", build), ("TARGET", target)] {
+fn automatic(build: &Platform, target: &Platform, stage: &str) -> Globals {
+    let mut args = Globals::new();
+    let normal = target.normalize();
+    for (prefix, platform, text) in [("BUILD", build, build.format()), ("TARGET", &normal, normal.to_string())] {
         let optional = |value: &Option<String>| value.clone().unwrap_or_default();
-        env.insert(format!("{prefix}PLATFORM"), platform.to_string());
-        env.insert(format!("{prefix}OS"), platform.os.clone());
-        env.insert(format!("{prefix}OSVERSION"), optional(&platform.os_version));
-        env.insert(format!("{prefix}ARCH"), platform.architecture.clone());
-        env.insert(format!("{prefix}VARIANT"), optional(&platform.variant));
+        let values = [
+            ("PLATFORM", text),
+            ("OS", platform.os.clone()),
+            ("OSVERSION", optional(&platform.os_version)),
+            ("ARCH", platform.architecture.clone()),
+            ("VARIANT", optional(&platform.variant)),
+        ];
+        for (suffix, value) in values {
+            let name = format!("{prefix}{suffix}");
+            let taint = (prefix == "TARGET").then(|| Arc::from(name.as_str()));
+            args.insert(name, Var { value: value.into(), taint });
+        }
     }
-    env.insert("TARGETSTAGE".to_owned(), stage.to_owned());
-    env
+    args.insert("TARGETSTAGE".to_owned(), Var::plain(stage));
+    args
 }
 
 /// What global arguments depend on.
@@ -37,19 +54,19 @@ pub(super) struct GlobalInput<'a> {
 }
 
 /// Returns the arguments visible to FROM: automatic ones, overridden by build arguments and by ARGs before the first FROM.
-pub(super) fn global(file: &Dockerfile, input: &GlobalInput<'_>) -> (Env, Vec<Problem>) {
-    let mut env = automatic(input.build, input.target, input.target_stage);
+pub(super) fn global(file: &Dockerfile, input: &GlobalInput<'_>) -> (Globals, Vec<Problem>) {
+    let mut args = automatic(input.build, input.target, input.target_stage);
     let mut problems = Vec::new();
-    for (name, value) in &mut env {
+    for (name, var) in &mut args {
         if let Some(given) = input.build_args.get(name) {
-            value.clone_from(given);
+            *var = Var::plain(given);
         }
     }
     for arg in &file.global_args {
-        let given = input.build_args.get(&arg.name).cloned();
-        let default = arg.value.as_deref().map(|word| (word, expand_in(word, file, &env)));
+        let given = input.build_args.get(&arg.name).map(|value| Var::plain(value));
+        let default = arg.value.as_deref().map(|word| (word, expand_with(word, file, &|name| args.get(name).cloned())));
         match (given, default) {
-            (Some(value), _) | (None, Some((_, Ok(value)))) => drop(env.insert(arg.name.clone(), value)),
+            (Some(var), _) | (None, Some((_, Ok(var)))) => drop(args.insert(arg.name.clone(), var)),
             (None, Some((word, Err(source)))) => {
                 let kind = ProblemKind::Expand { word: word.to_owned(), source };
                 problems.push(Problem { kind, span: Some(arg.span) });
@@ -57,7 +74,7 @@ pub(super) fn global(file: &Dockerfile, input: &GlobalInput<'_>) -> (Env, Vec<Pr
             (None, None) => {}
         }
     }
-    (env, problems)
+    (args, problems)
 }
 
 /// Whether BuildKit takes a build argument of this name without an ARG (`dockerfile2llb`, `dockerui/config.go`).
@@ -72,11 +89,39 @@ fn is_proxy(name: &str) -> bool {
 }
 
 /// Returns the proxy settings among the build arguments.
-pub(super) fn proxies(build_args: &BTreeMap<String, String>) -> Env {
-    build_args.iter().filter(|(name, _)| is_proxy(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+pub(super) fn proxies(build_args: &BTreeMap<String, String>) -> Vec<(&str, Var)> {
+    build_args
+        .iter()
+        .filter(|(name, _)| is_proxy(name))
+        .map(|(name, value)| (name.as_str(), Var::plain(value)))
+        .collect()
 }
 
-/// Expands a word of the file in an environment.
-pub(super) fn expand_in(word: &str, file: &Dockerfile, env: &Env) -> Result<String, crate::dockerfile::ExpandError> {
-    expand(word, file.directives.escape(), &|name| env.get(name).cloned())
+/// Expands a word of the file; what it comes from goes with it.
+pub(super) fn expand_with(
+    word: &str,
+    file: &Dockerfile,
+    lookup: &dyn Fn(&str) -> Option<Var>,
+) -> Result<Var, ExpandError> {
+    expand_by(word, file.directives.escape(), lookup, expand)
+}
+
+/// One of the ways to expand.
+pub(super) type Way = fn(&str, char, &dyn Fn(&str) -> Option<String>) -> Result<String, ExpandError>;
+
+pub(super) fn expand_by(
+    word: &str,
+    escape: char,
+    lookup: &dyn Fn(&str) -> Option<Var>,
+    way: Way,
+) -> Result<Var, ExpandError> {
+    let taint = RefCell::new(None);
+    let value = way(word, escape, &|name| {
+        let var = lookup(name)?;
+        if var.taint.is_some() {
+            *taint.borrow_mut() = var.taint;
+        }
+        Some(var.value.as_ref().to_owned())
+    })?;
+    Ok(Var { value: value.into(), taint: taint.into_inner() })
 }

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use polyarch_registry::oci::Platform;
+use serde::Serialize;
 
 /// A node, as it was probed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NodeFacts {
     /// Its name.
     pub name: String,
@@ -26,8 +27,54 @@ pub struct PlanInput {
     pub target: Option<String>,
     /// Build arguments by name.
     pub build_args: BTreeMap<String, String>,
-    /// Names of named contexts, as given: they replace stages and images of that name.
+    /// Names of named contexts, as given: they replace stages and images of that name. `NAME::OS/ARCH` does so for that
+    /// platform only.
     pub named_contexts: BTreeSet<String>,
     /// Nodes in the order of preference.
     pub nodes: Vec<NodeFacts>,
+    /// What is known about external images, by their name as the Dockerfile has it after expansion. One that is not here
+    /// was not looked up.
+    pub images: BTreeMap<String, ImageFacts>,
+}
+
+impl PlanInput {
+    /// Returns what is known about an image for a platform: the best match of its index.
+    pub fn image(&self, name: &str, platform: &Platform) -> Option<&PlatformImage> {
+        let image = self.images.get(name)?;
+        let rank = |one: &&PlatformImage| platform.preference(&one.platform).unwrap_or(usize::MAX);
+        image.platforms.iter().filter(|one| platform.runs(&one.platform)).min_by_key(rank)
+    }
+}
+
+/// An external image, as a registry told.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ImageFacts {
+    /// Digest the name resolves to.
+    pub digest: String,
+    /// The name resolves to one image's manifest, not to an index.
+    pub is_manifest: bool,
+    /// The index behind the tag, where the name pins one of its manifests by digest.
+    pub index_of_tag: Option<String>,
+    /// The images, attestations left out.
+    pub platforms: Vec<PlatformImage>,
+}
+
+/// An external image for one platform.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlatformImage {
+    /// The platform its index or config names.
+    pub platform: Platform,
+    /// Digest of its manifest.
+    pub digest: String,
+    /// What its config says, where that was read.
+    pub config: Option<ImageConfig>,
+}
+
+/// The parts of an image's config that a build depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ImageConfig {
+    /// Environment, in order.
+    pub env: Vec<(String, String)>,
+    /// ONBUILD triggers, as stored.
+    pub on_build: Vec<String>,
 }

@@ -1,5 +1,47 @@
 //! Frontends other than the built-in one.
 
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::dockerfile::Dockerfile;
+
+/// The frontend image that reads the Dockerfile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Frontend {
+    /// Its reference.
+    pub reference: String,
+    /// It is one of Docker's own, whose rules this module knows.
+    pub is_docker: bool,
+}
+
+/// How far a plan can be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Confidence {
+    /// The rules are known.
+    Exact,
+    /// A foreign frontend decides; its rules may be others.
+    Guess,
+}
+
+impl Frontend {
+    /// Returns the frontend a Dockerfile or the build argument `BUILDKIT_SYNTAX` names.
+    pub fn of(file: &Dockerfile, build_args: &BTreeMap<String, String>) -> Option<Self> {
+        let reference = build_args.get("BUILDKIT_SYNTAX").or(file.directives.syntax.as_ref())?;
+        Some(Self { reference: reference.clone(), is_docker: is_docker_frontend(reference) })
+    }
+}
+
+impl Confidence {
+    pub(super) fn of(frontend: Option<&Frontend>) -> Self {
+        match frontend {
+            Some(Frontend { is_docker: false, .. }) => Self::Guess,
+            _ => Self::Exact,
+        }
+    }
+}
+
 /// Returns whether a `# syntax=` reference is Docker's own Dockerfile frontend, whose rules this module knows.
 pub fn is_docker_frontend(syntax: &str) -> bool {
     let name = syntax.split('@').next().unwrap_or_default();

@@ -1,64 +1,70 @@
 //! Which stages a stage needs, and which are reached from the target.
 
+use std::iter::once;
+
 use super::problem::{Problem, ProblemKind};
-use super::resolve::{Resolved, ResolvedBase};
+use super::resolve::{Resolved, ResolvedBase, StageNames};
 use crate::dockerfile::{Dockerfile, Instruction, Reference};
 
 /// The stages of one platform and how they depend on each other.
 pub(super) struct Graph<'a> {
     pub(super) file: &'a Dockerfile,
-    pub(super) resolved: &'a [Option<Resolved>],
+    pub(super) names: &'a StageNames<'a>,
+    pub(super) resolved: &'a [Option<Resolved<'a>>],
 }
 
 impl<'a> Graph<'a> {
-    /// Returns what runs in a stage: the triggers of the stage it begins with, then its own instructions.
-    pub(super) fn instructions(&self, stage: usize) -> Vec<&'a Instruction> {
-        let own = self.file.stages[stage].instructions.iter().filter(|instruction| instruction.trigger.is_none());
-        let triggers = |base: usize| self.file.stages[base].instructions.iter().filter_map(|i| i.trigger.as_deref());
-        match &self.resolved[stage] {
-            Some(Resolved { replaced: true, .. }) | None => Vec::new(),
-            Some(Resolved { base: ResolvedBase::Stage(base), .. }) if !self.is_replaced(*base) => {
-                triggers(*base).chain(own).collect()
-            }
-            Some(_) => own.collect(),
-        }
+    /// Returns what runs in a stage: the triggers of what it begins with, then its own instructions.
+    pub(super) fn instructions(&self, stage: usize) -> impl Iterator<Item = &'a Instruction> + use<'a> {
+        let (file, resolved) = (self.file, self.resolved);
+        let own = resolved[stage].as_ref().filter(|stage| !stage.replaced);
+        let base = own.and_then(|own| match own.base {
+            ResolvedBase::Stage(base) => resolved[base].as_ref().filter(|base| !base.replaced).map(|_| base),
+            _ => None,
+        });
+        let inherited = base.map_or(&[][..], |base| &file.stages[base].instructions);
+        let triggers = inherited.iter().filter_map(|instruction| instruction.trigger.as_deref());
+        let of_image = own.map_or(&[][..], |own| &own.triggers);
+        let instructions = own.map_or(&[][..], |_| &file.stages[stage].instructions);
+        of_image.iter().chain(triggers).chain(instructions.iter().filter(|instruction| instruction.trigger.is_none()))
     }
 
     /// Returns the stage a reference names, `None` for an image (BuildKit `toCommand`, `detectRunMount`).
     pub(super) fn lookup(&self, reference: &Reference) -> Result<Option<usize>, ProblemKind> {
-        if let Some(index) = reference.name.parse::<usize>().ok().filter(|_| reference.by_index) {
-            let exists = index < self.file.stages.len();
-            return if exists { Ok(Some(index)) } else { Err(ProblemKind::BadIndex(index)) };
+        if let Some(index) = reference.name.parse::<i64>().ok().filter(|_| reference.by_index) {
+            let known = usize::try_from(index).ok().filter(|index| *index < self.file.stages.len());
+            return known.map(Some).ok_or(ProblemKind::BadIndex(index));
         }
-        let name = reference.name.to_lowercase();
-        Ok(self.file.stages.iter().rposition(|stage| stage.name.as_deref() == Some(name.as_str())))
+        Ok(self.names.last(&reference.name))
     }
 
     /// Returns the stages reached from `target`, in the order of the file, and what is wrong with their references.
     pub(super) fn reached(&self, target: usize) -> (Vec<usize>, Vec<Problem>) {
-        let mut reached = vec![false; target + 1];
+        let mut problems: Vec<Problem> = self.cycle().into_iter().collect();
+        let mut reached = vec![false; self.file.stages.len()];
+        let mut waiting = vec![target];
         reached[target] = true;
-        let mut problems = Vec::new();
-        // Every dependency has a smaller index, so one pass backwards sees each stage after all that need it.
-        for stage in (0..=target).rev() {
-            if !reached[stage] {
-                continue;
+        while let Some(stage) = waiting.pop() {
+            if let Some(Resolved { base: ResolvedBase::Stage(base), .. }) = &self.resolved[stage]
+                && !std::mem::replace(&mut reached[*base], true)
+            {
+                waiting.push(*base);
             }
-            if let Some(Resolved { base: ResolvedBase::Stage(base), .. }) = &self.resolved[stage] {
-                reached[*base] = true;
-            }
-            for instruction in self.instructions(stage) {
-                for reference in instruction.references() {
-                    match self.dependency(stage, &reference) {
-                        Ok(Some(needed)) => reached[needed] = true,
-                        Ok(None) => {}
-                        Err(kind) => problems.push(Problem { kind, span: Some(instruction.span) }),
+            for (instruction, reference) in self.references(stage) {
+                match self.dependency(stage, &reference) {
+                    Ok(Some(needed)) if !std::mem::replace(&mut reached[needed], true) => waiting.push(needed),
+                    Ok(_) => {}
+                    // A circle is told as one.
+                    Err(ProblemKind::UsedBeforeDefined { .. }) if !problems.is_empty() => {}
+                    Err(kind) => {
+                        let span = Some(instruction.point_at(&reference.name));
+                        problems.push(Problem { kind, span });
                     }
                 }
             }
         }
         problems.sort_by_key(|problem| problem.span);
-        ((0..=target).filter(|stage| reached[*stage]).collect(), problems)
+        ((0..reached.len()).filter(|stage| reached[*stage]).collect(), problems)
     }
 
     /// Returns a stage's name, or its index.
@@ -66,9 +72,22 @@ impl<'a> Graph<'a> {
         self.file.stages[stage].name.clone().unwrap_or_else(|| stage.to_string())
     }
 
+    /// Returns the names of the stages a stage needs, in order, each once.
+    pub(super) fn needs(&self, stage: usize) -> Vec<String> {
+        let mut needed: Vec<usize> = self.edges(stage).into_iter().map(|(needed, _)| needed).collect();
+        needed.sort_unstable();
+        needed.dedup();
+        needed.into_iter().map(|stage| self.name(stage)).collect()
+    }
+
+    fn references(&self, stage: usize) -> impl Iterator<Item = (&'a Instruction, Reference)> + use<'a> {
+        self.instructions(stage).flat_map(|one| one.references().into_iter().map(move |reference| (one, reference)))
+    }
+
     fn dependency(&self, stage: usize, reference: &Reference) -> Result<Option<usize>, ProblemKind> {
         match self.lookup(reference)? {
-            Some(needed) if needed == stage => Err(ProblemKind::Circular(self.name(stage))),
+            // Told by `cycle`.
+            Some(needed) if needed == stage => Ok(None),
             Some(needed) if needed > stage => {
                 Err(ProblemKind::UsedBeforeDefined { used: self.name(needed), by: self.name(stage) })
             }
@@ -76,7 +95,54 @@ impl<'a> Graph<'a> {
         }
     }
 
-    fn is_replaced(&self, stage: usize) -> bool {
-        self.resolved[stage].as_ref().is_some_and(|stage| stage.replaced)
+    /// What a stage needs, itself included, with the instruction that says so.
+    fn edges(&self, stage: usize) -> Vec<(usize, Option<&'a Instruction>)> {
+        let base = match &self.resolved[stage] {
+            Some(Resolved { base: ResolvedBase::Stage(base), .. }) => Some((*base, None)),
+            _ => None,
+        };
+        let named = self.references(stage);
+        let named = named.filter_map(|(one, reference)| Some((self.lookup(&reference).ok()??, Some(one))));
+        base.into_iter().chain(named).collect()
+    }
+
+    /// Returns the first circle among all stages, reached or not (BuildKit `hasCircularDependency`).
+    fn cycle(&self) -> Option<Problem> {
+        // Without a reference to itself or forward there is no circle; most files have none.
+        let count = self.file.stages.len();
+        if !(0..count).any(|stage| self.edges(stage).iter().any(|(needed, _)| *needed >= stage)) {
+            return None;
+        }
+        let (mut done, mut on_path) = (vec![false; count], vec![false; count]);
+        for start in 0..count {
+            if done[start] {
+                continue;
+            }
+            let mut path: Vec<(usize, Vec<(usize, Option<&Instruction>)>)> = vec![(start, self.edges(start))];
+            on_path[start] = true;
+            while let Some((stage, edges)) = path.last_mut() {
+                let stage = *stage;
+                match edges.pop() {
+                    None => {
+                        done[stage] = true;
+                        on_path[stage] = false;
+                        path.pop();
+                    }
+                    Some((needed, instruction)) if on_path[needed] => {
+                        let from = path.iter().position(|(on, _)| *on == needed).unwrap_or(0);
+                        let names = path[from..].iter().map(|(on, _)| *on).chain(once(needed));
+                        let kind = ProblemKind::Circular(names.map(|stage| self.name(stage)).collect());
+                        let own = instruction.map_or(self.file.stages[stage].span, |one| one.span);
+                        return Some(Problem { kind, span: Some(own) });
+                    }
+                    Some((needed, _)) if done[needed] => {}
+                    Some((needed, _)) => {
+                        on_path[needed] = true;
+                        path.push((needed, self.edges(needed)));
+                    }
+                }
+            }
+        }
+        None
     }
 }

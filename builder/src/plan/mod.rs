@@ -5,24 +5,32 @@
 //! (its ENV, its ONBUILD triggers) is not known here.
 
 mod args;
+mod env;
 mod facts;
 mod frontend;
 mod graph;
-mod matching;
+mod images;
 mod mode;
 mod named;
 mod planner;
 mod problem;
+mod reason;
 mod resolve;
-mod signature;
+mod sharing;
+mod stage;
 #[cfg(test)]
 mod tests;
 mod unused;
+mod walk;
 
-pub use facts::{NodeFacts, PlanInput};
-pub use frontend::is_docker_frontend;
-pub use matching::{runs_on, same_platform};
+pub use args::TARGET_ARGS;
+pub use facts::{ImageConfig, ImageFacts, NodeFacts, PlanInput, PlatformImage};
+pub use frontend::{Confidence, Frontend, is_docker_frontend};
+pub use images::{ImagePlan, ImageUse};
 pub use mode::Mode;
-pub use planner::{Base, Plan, PlatformPlan, StagePlan, plan};
+pub use planner::{Plan, PlatformPlan, plan};
 pub use problem::{CannotRun, Problem, ProblemKind};
+pub use reason::{Because, Change, Why};
+pub use sharing::Totals;
+pub use stage::{ArgPlan, Base, StagePlan, Taint};
 pub use unused::{UnusedArg, unused_build_args};

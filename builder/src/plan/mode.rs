@@ -6,7 +6,6 @@ use polyarch_registry::oci::Platform;
 use serde::Serialize;
 
 use super::facts::NodeFacts;
-use super::matching::runs_on;
 
 /// How the commands of a stage run on a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -14,24 +13,24 @@ use super::matching::runs_on;
 pub enum Mode {
     /// No command runs: files are only copied, so any node can do it for any platform.
     Files,
-    /// The node's CPU runs the target's own programs.
+    /// The node's CPU runs the commands.
     Native,
-    /// The node's CPU runs programs of another platform than the target, typically a cross compiler.
+    /// The node's CPU runs the commands, and they produce for another platform: they use arguments about the target.
     Cross,
-    /// An emulator runs the programs.
+    /// An emulator runs the commands.
     Emulated,
-    /// The node cannot run the programs.
+    /// The node cannot run the commands.
     Impossible,
 }
 
 impl Mode {
-    /// Judges a stage of platform `stage` that serves `target` on `node`.
-    pub(super) fn of(stage: &Platform, target: &Platform, node: &NodeFacts, runs: usize) -> Self {
+    /// Judges a stage of platform `stage` that serves `target` on `node`; `tainted` if it uses arguments about the target.
+    pub(super) fn of(stage: &Platform, target: &Platform, node: &NodeFacts, runs: usize, tainted: bool) -> Self {
         if runs == 0 {
             Self::Files
-        } else if node.native.iter().any(|native| runs_on(native, stage)) {
-            if stage.same_as(target) { Self::Native } else { Self::Cross }
-        } else if node.emulated.iter().any(|emulated| runs_on(emulated, stage)) {
+        } else if node.native.iter().any(|native| native.runs(stage)) {
+            if tainted && !stage.same_as(target) { Self::Cross } else { Self::Native }
+        } else if node.emulated.iter().any(|emulated| emulated.runs(stage)) {
             Self::Emulated
         } else {
             Self::Impossible
@@ -41,7 +40,7 @@ impl Mode {
 
 impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             Self::Files => "files",
             Self::Native => "native",
             Self::Cross => "cross",

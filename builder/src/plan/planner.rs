@@ -1,28 +1,39 @@
 //! The plan itself.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::HashSet;
 
 use polyarch_registry::oci::Platform;
 use serde::Serialize;
 
 use super::args::{GlobalInput, global, proxies};
 use super::facts::{NodeFacts, PlanInput};
+use super::frontend::{Confidence, Frontend};
 use super::graph::Graph;
-use super::matching::runs_on;
+use super::images::{self, ImagePlan, Mention};
 use super::mode::Mode;
 use super::named::NamedContexts;
 use super::problem::{CannotRun, Problem, ProblemKind};
-use super::resolve::{ResolvedBase, Resolver};
-use super::signature::{Signature, Signer, StageState};
+use super::reason;
+use super::resolve::{Resolved, ResolvedBase, Resolver, StageNames};
+use super::sharing::{Sharing, Totals};
+use super::stage::{Base, StagePlan};
+use super::walk::{StageState, Walker};
 use crate::dockerfile::{Dockerfile, Keyword, Span, near};
 
 /// How every platform will be built.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Plan {
-    /// The frontend named by `# syntax=`. If it is not Docker's own, the plan is only a guess.
-    pub frontend: Option<String>,
+    /// The frontend named by `# syntax=`.
+    pub frontend: Option<Frontend>,
+    /// How far the plan can be trusted.
+    pub confidence: Confidence,
     /// One per platform, in the order asked for.
     pub platforms: Vec<PlatformPlan>,
+    /// External images, in the order in which they are named.
+    pub images: Vec<ImagePlan>,
+    /// What it comes to.
+    pub totals: Totals,
     /// What stands in the way; the build would fail.
     pub problems: Vec<Problem>,
 }
@@ -56,47 +67,21 @@ impl PlatformPlan {
     }
 }
 
-/// How one stage will be built for one platform.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct StagePlan {
-    /// Its name, or its index.
-    pub name: String,
-    /// What it begins with.
-    pub base: Base,
-    /// Platform of its base and its programs.
-    pub platform: Platform,
-    /// How its commands run.
-    pub mode: Mode,
-    /// Its result is the same for another platform on this node: it is built once for both.
-    pub shared: bool,
-    /// Its RUN steps, triggers of its base stage included.
-    pub run_steps: usize,
-    /// How many of them are the same for another platform on this node.
-    pub shared_run_steps: usize,
-    /// Where its FROM is.
-    pub span: Span,
-}
-
-/// What a stage begins with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "kind", content = "name", rename_all = "kebab-case")]
-pub enum Base {
-    /// Another stage.
-    Stage(String),
-    /// Nothing.
-    Scratch,
-    /// An image, as written, variables expanded.
-    Image(String),
-    /// A named context.
-    Context(String),
-}
-
 /// Plans every platform on the node that suits it best.
 ///
 /// Best is: nothing impossible, then the fewest emulated steps, then the closest native platform, then the first.
 pub fn plan(file: &Dockerfile, input: &PlanInput) -> Plan {
-    let mut plan = Plan { frontend: file.directives.syntax.clone(), platforms: Vec::new(), problems: Vec::new() };
-    let planner = match Planner::new(file, input) {
+    let frontend = Frontend::of(file, &input.build_args);
+    let mut plan = Plan {
+        confidence: Confidence::of(frontend.as_ref()),
+        frontend,
+        platforms: Vec::new(),
+        images: Vec::new(),
+        totals: Totals::default(),
+        problems: Vec::new(),
+    };
+    let names = StageNames::new(file);
+    let planner = match Planner::new(file, input, &names) {
         Ok(planner) => planner,
         Err(kind) => {
             plan.problems.push(Problem { kind, span: None });
@@ -105,48 +90,71 @@ pub fn plan(file: &Dockerfile, input: &PlanInput) -> Plan {
     };
     let mut drafts = Vec::new();
     for platform in &input.platforms {
-        let best = input.nodes.iter().map(|node| planner.draft(platform, node)).min_by_key(Draft::badness);
-        drafts.extend(best);
+        let nodes = input.nodes.iter().enumerate();
+        drafts.extend(nodes.map(|(at, node)| planner.draft(platform, at, node)).min_by_key(Draft::badness));
     }
-    let counts = Sharing::count(&drafts);
-    for draft in drafts {
-        for problem in &draft.problems {
-            if !plan.problems.contains(problem) {
-                plan.problems.push(problem.clone());
+    join(plan, drafts, input)
+}
+
+/// Joins the platforms: sharing, totals, images, problems.
+fn join(mut plan: Plan, drafts: Vec<Draft<'_>>, input: &PlanInput) -> Plan {
+    let mut sharing = Sharing::default();
+    for draft in &drafts {
+        for (_, state) in &draft.stages {
+            for signature in state.runs.iter().map(|(run, _)| *run).chain([state.end]) {
+                sharing.add(draft.node_index, signature, &draft.platform);
             }
         }
-        plan.platforms.push(draft.finish(&counts));
     }
+    let (mut mentions, mut counted) = (Vec::new(), HashSet::new());
+    for mut draft in drafts {
+        mentions.append(&mut draft.mentions);
+        for problem in draft.problems.drain(..) {
+            if !plan.problems.contains(&problem) {
+                plan.problems.push(problem);
+            }
+        }
+        for (stage, state) in &draft.stages {
+            plan.totals.stages += usize::from(counted.insert((draft.node_index, stage.index, state.end)));
+            for (run, _) in &state.runs {
+                match counted.insert((draft.node_index, usize::MAX, *run)) {
+                    true => plan.totals.count(stage.mode),
+                    false => plan.totals.saved += 1,
+                }
+            }
+        }
+        plan.platforms.push(draft.finish(&sharing));
+    }
+    plan.images = images::join(mentions, input);
     plan
 }
 
 struct Planner<'a> {
     file: &'a Dockerfile,
     input: &'a PlanInput,
+    names: &'a StageNames<'a>,
     contexts: NamedContexts,
     target: usize,
 }
 
 impl<'a> Planner<'a> {
-    fn new(file: &'a Dockerfile, input: &'a PlanInput) -> Result<Self, ProblemKind> {
+    fn new(file: &'a Dockerfile, input: &'a PlanInput, names: &'a StageNames<'a>) -> Result<Self, ProblemKind> {
         if input.nodes.is_empty() {
             return Err(ProblemKind::NoNode);
         }
-        let target = find_target(file, input.target.as_deref())?;
-        Ok(Self { file, input, contexts: NamedContexts::new(&input.named_contexts), target })
+        let target = find_target(file, names, input.target.as_deref())?;
+        Ok(Self { file, input, names, contexts: NamedContexts::new(&input.named_contexts), target })
     }
 
-    fn draft(&self, platform: &Platform, node: &'a NodeFacts) -> Draft<'a> {
+    fn draft(&self, platform: &Platform, node_index: usize, node: &'a NodeFacts) -> Draft<'a> {
         let target_stage = self.file.stages[self.target].name.as_deref().unwrap_or("default");
-        let globals = GlobalInput {
-            build: &node.build_platform,
-            target: platform,
-            target_stage,
-            build_args: &self.input.build_args,
-        };
+        let build_args = &self.input.build_args;
+        let globals = GlobalInput { build: &node.build_platform, target: platform, target_stage, build_args };
         let (globals, mut problems) = global(self.file, &globals);
         let resolver = Resolver {
             file: self.file,
+            names: self.names,
+            input: self.input,
             globals: &globals,
             contexts: &self.contexts,
             build: &node.build_platform,
@@ -154,34 +162,44 @@ impl<'a> Planner<'a> {
         };
         let (resolved, wrong) = resolver.run();
         problems.extend(wrong);
-        let graph = Graph { file: self.file, resolved: &resolved };
+        let graph = Graph { file: self.file, names: self.names, resolved: &resolved };
         let (reached, wrong) = graph.reached(self.target);
         problems.extend(wrong);
-        let signer = Signer {
-            graph: &graph,
-            globals: &globals,
-            build_args: &self.input.build_args,
-            proxies: &proxies(&self.input.build_args),
-            target: &platform.to_string(),
-        };
-        let mut states = signer.run(&reached);
-        let mut draft = Draft { platform: platform.clone(), node, stages: Vec::new(), problems };
+        let (proxies, target) = (proxies(build_args), platform.to_string());
+        let told = RefCell::default();
+        let walker = Walker { graph: &graph, globals: &globals, build_args, proxies: &proxies, target: &target, told };
+        let mut states = walker.run(&reached);
+        problems.extend(walker.told.into_inner().problems);
+        let is_context = |name: &str| self.contexts.replaces(name, platform);
+        let mentions = images::mentions(&graph, &reached, &is_context, platform);
+        let mut draft = Draft { platform: platform.clone(), node, node_index, stages: Vec::new(), mentions, problems };
+        let final_chain = final_chain(&graph, self.target);
         for stage in reached {
             if let Some(state) = states.remove(&stage) {
-                draft.add(&graph, stage, state);
+                draft.add(&graph, stage, state, &final_chain);
             }
         }
         draft
     }
 }
 
-fn find_target(file: &Dockerfile, target: Option<&str>) -> Result<usize, ProblemKind> {
+/// The stages whose files are in the result as they are.
+fn final_chain(graph: &Graph<'_>, target: usize) -> Vec<bool> {
+    let mut chain = vec![false; graph.file.stages.len()];
+    let mut stage = target;
+    chain[stage] = true;
+    while let Some(Resolved { base: ResolvedBase::Stage(base), .. }) = &graph.resolved[stage] {
+        stage = *base;
+        chain[stage] = true;
+    }
+    chain
+}
+
+fn find_target(file: &Dockerfile, names: &StageNames<'_>, target: Option<&str>) -> Result<usize, ProblemKind> {
     let Some(name) = target else { return Ok(file.stages.len().saturating_sub(1)) };
-    let lower = name.to_lowercase();
-    let found = file.stages.iter().rposition(|stage| stage.name.as_deref() == Some(lower.as_str()));
-    found.ok_or_else(|| {
+    names.last(name).ok_or_else(|| {
         let stages: Vec<String> = file.stages.iter().filter_map(|stage| stage.name.clone()).collect();
-        let near = near(&lower, stages.iter().map(String::as_str)).into_iter().map(str::to_owned).collect();
+        let near = near(name, stages.iter().map(String::as_str)).into_iter().map(str::to_owned).collect();
         ProblemKind::UnknownTarget { name: name.to_owned(), near, stages }
     })
 }
@@ -190,25 +208,24 @@ fn find_target(file: &Dockerfile, target: Option<&str>) -> Result<usize, Problem
 struct Draft<'a> {
     platform: Platform,
     node: &'a NodeFacts,
+    node_index: usize,
     stages: Vec<(StagePlan, StageState)>,
+    mentions: Vec<Mention>,
     problems: Vec<Problem>,
 }
 
 impl Draft<'_> {
-    fn add(&mut self, graph: &Graph<'_>, stage: usize, state: StageState) {
+    fn add(&mut self, graph: &Graph<'_>, stage: usize, mut state: StageState, final_chain: &[bool]) {
         let Some(resolved) = &graph.resolved[stage] else { return };
-        let run_steps = graph.instructions(stage).iter().filter(|i| i.keyword == Keyword::Run).count();
-        let mode = Mode::of(&resolved.platform, &self.platform, self.node, run_steps);
+        let run_steps = graph.instructions(stage).filter(|one| one.keyword == Keyword::Run).count();
+        let tainted = state.taint.is_some();
+        let mode = Mode::of(&resolved.platform, &self.platform, self.node, run_steps, tainted);
         let span = graph.file.stages[stage].span;
+        let explained = matches!(mode, Mode::Emulated | Mode::Impossible)
+            .then(|| reason::explain(graph, stage, mode, self.node, final_chain));
+        let (why, change) = explained.map_or((None, Vec::new()), |(why, change)| (Some(why), change));
         if mode == Mode::Impossible {
-            let cannot = CannotRun {
-                stage: graph.name(stage),
-                needs: resolved.platform.clone(),
-                platform: self.platform.clone(),
-                node: self.node.name.clone(),
-                offers: self.node.native.iter().chain(&self.node.emulated).cloned().collect(),
-            };
-            self.problems.push(Problem { kind: ProblemKind::CannotRun(Box::new(cannot)), span: Some(span) });
+            self.problems.push(self.cannot_run(graph.name(stage), &resolved.platform, span));
         }
         let base = match &resolved.base {
             ResolvedBase::Stage(base) => Base::Stage(graph.name(*base)),
@@ -216,9 +233,35 @@ impl Draft<'_> {
             ResolvedBase::Image(name) => Base::Image(name.clone()),
             ResolvedBase::Context(name) => Base::Context(name.clone()),
         };
-        let (name, platform) = (graph.name(stage), resolved.platform.clone());
-        let plan = StagePlan { name, base, platform, mode, shared: false, run_steps, shared_run_steps: 0, span };
+        let plan = StagePlan {
+            name: graph.name(stage),
+            index: stage,
+            base,
+            platform: resolved.platform.clone(),
+            mode,
+            why,
+            change,
+            shared: false,
+            shared_with: Vec::new(),
+            taint: state.taint.clone(),
+            run_steps,
+            shared_run_steps: 0,
+            needs: graph.needs(stage),
+            args: std::mem::take(&mut state.args),
+            span,
+        };
         self.stages.push((plan, state));
+    }
+
+    fn cannot_run(&self, stage: String, needs: &Platform, span: Span) -> Problem {
+        let cannot = CannotRun {
+            stage,
+            needs: needs.clone(),
+            platform: self.platform.clone(),
+            node: self.node.name.clone(),
+            offers: self.node.native.iter().chain(&self.node.emulated).cloned().collect(),
+        };
+        Problem { kind: ProblemKind::CannotRun(Box::new(cannot)), span: Some(span) }
     }
 
     fn runs(&self, mode: Mode) -> usize {
@@ -226,7 +269,7 @@ impl Draft<'_> {
     }
 
     fn badness(&self) -> (usize, usize, u8) {
-        let any = |list: &[Platform]| list.iter().any(|offered| runs_on(offered, &self.platform));
+        let any = |list: &[Platform]| list.iter().any(|offered| offered.runs(&self.platform));
         let distance = match self.node {
             node if node.native.iter().any(|native| native.same_as(&self.platform)) => 0,
             node if any(&node.native) => 1,
@@ -238,37 +281,16 @@ impl Draft<'_> {
 
     fn finish(self, sharing: &Sharing) -> PlatformPlan {
         let emulated_runs = self.runs(Mode::Emulated);
-        let node = self.node.name.clone();
+        let (platform, node) = (self.platform, self.node_index);
         let finish = |(mut stage, state): (StagePlan, StageState)| {
-            stage.shared = sharing.is_shared(&node, &state.end);
-            stage.shared_run_steps = state.runs.iter().filter(|run| sharing.is_shared(&node, run)).count();
+            let others = sharing.platforms(node, &state.end).iter().filter(|other| **other != platform);
+            stage.shared_with = others.cloned().collect();
+            stage.shared = !stage.shared_with.is_empty();
+            let shared = |(run, _): &&(_, _)| sharing.platforms(node, run).len() > 1;
+            stage.shared_run_steps = state.runs.iter().filter(shared).count();
             stage
         };
         let stages = self.stages.into_iter().map(finish).collect();
-        PlatformPlan { platform: self.platform, node, stages, emulated_runs }
-    }
-}
-
-/// How many platforms of a node have a step.
-struct Sharing(BTreeMap<(String, Signature), usize>);
-
-impl Sharing {
-    fn count(drafts: &[Draft<'_>]) -> Self {
-        let mut counts = BTreeMap::new();
-        for draft in drafts {
-            // Within one platform an equal step counts once.
-            let mut own: Vec<Signature> =
-                draft.stages.iter().flat_map(|(_, state)| state.runs.iter().copied().chain([state.end])).collect();
-            own.sort_unstable();
-            own.dedup();
-            for signature in own {
-                *counts.entry((draft.node.name.clone(), signature)).or_insert(0) += 1;
-            }
-        }
-        Self(counts)
-    }
-
-    fn is_shared(&self, node: &str, signature: &Signature) -> bool {
-        self.0.get(&(node.to_owned(), *signature)).is_some_and(|count| *count > 1)
+        PlatformPlan { platform, node: self.node.name.clone(), stages, emulated_runs }
     }
 }

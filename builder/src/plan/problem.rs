@@ -3,7 +3,7 @@
 use polyarch_registry::oci::{Platform, PlatformError};
 use serde::Serialize;
 
-use crate::dockerfile::{ExpandError, Span};
+use crate::dockerfile::{ExpandError, MountError, ParseErrorKind, Span};
 
 /// One problem, with its place in the Dockerfile if it has one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -57,7 +57,7 @@ pub enum ProblemKind {
     },
     /// COPY names a stage by an index that does not exist.
     #[error("stage index {0} does not exist")]
-    BadIndex(usize),
+    BadIndex(i64),
     /// A stage is used before it is defined.
     #[error("stage {used:?} is used in stage {by:?} before it is defined")]
     UsedBeforeDefined {
@@ -66,9 +66,30 @@ pub enum ProblemKind {
         /// The stage that uses it.
         by: String,
     },
-    /// A stage depends on itself.
-    #[error("stage {0:?} depends on itself")]
-    Circular(String),
+    /// Stages depend on each other in a circle; the first is named again at the end.
+    #[error("circular dependency: {}", .0.join(" → "))]
+    Circular(Vec<String>),
+    /// A mount of RUN cannot be used.
+    #[error("the mount {mount:?} cannot be used")]
+    BadMount {
+        /// The mount as written.
+        mount: String,
+        /// Why not.
+        #[source]
+        source: MountError,
+    },
+    /// An ONBUILD trigger of a base image cannot be used.
+    #[error("an ONBUILD trigger of {base:?} cannot be used")]
+    BadTrigger {
+        /// The base as written.
+        base: String,
+        /// Why not.
+        #[source]
+        source: Box<ParseErrorKind>,
+    },
+    /// There are too many steps, or the variables grow without bound.
+    #[error("the stages expand to more than can be planned")]
+    TooLarge,
     /// The chosen node, the best there is, cannot run a stage.
     #[error("{0}")]
     CannotRun(Box<CannotRun>),
@@ -94,7 +115,14 @@ impl Serialize for Problem {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::SerializeStruct;
         let mut out = serializer.serialize_struct("Problem", 2)?;
-        out.serialize_field("message", &self.to_string())?;
+        let mut message = self.to_string();
+        let mut cause = std::error::Error::source(&self.kind);
+        while let Some(error) = cause {
+            message.push_str(": ");
+            message.push_str(&error.to_string());
+            cause = error.source();
+        }
+        out.serialize_field("message", &message)?;
         out.serialize_field("span", &self.span)?;
         out.end()
     }

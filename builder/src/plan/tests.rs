@@ -81,11 +81,11 @@ fn cross_compiles_without_emulation() {
       build from stage deps (linux/amd64) native, runs 2 (1 shared)
       3 from scratch (linux/amd64) files, runs 0 (0 shared)
     linux/arm64 on laptop, 0 emulated
-      deps from golang:1.25 (linux/amd64) cross, runs 1 (1 shared), shared
+      deps from golang:1.25 (linux/amd64) native, runs 1 (1 shared), shared
       build from stage deps (linux/amd64) cross, runs 2 (1 shared)
       3 from scratch (linux/arm64) files, runs 0 (0 shared)
     linux/riscv64 on laptop, 0 emulated
-      deps from golang:1.25 (linux/amd64) cross, runs 1 (1 shared), shared
+      deps from golang:1.25 (linux/amd64) native, runs 1 (1 shared), shared
       build from stage deps (linux/amd64) cross, runs 2 (1 shared)
       3 from scratch (linux/riscv64) files, runs 0 (0 shared)
     "#);
@@ -96,7 +96,7 @@ fn a_target_reaches_only_what_it_needs() {
     let input = PlanInput { target: Some("Debug".into()), ..input("linux/arm64", &[laptop()]) };
     insta::assert_snapshot!(run(GO, &input), @r#"
     linux/arm64 on laptop, 1 emulated
-      deps from golang:1.25 (linux/amd64) cross, runs 1 (0 shared)
+      deps from golang:1.25 (linux/amd64) native, runs 1 (0 shared)
       build from stage deps (linux/amd64) cross, runs 2 (0 shared)
       debug from alpine:3.22 (linux/arm64) emulated, runs 1 (0 shared)
     "#);
@@ -159,7 +159,7 @@ fn says_what_no_node_can_run() {
       b from a (linux/amd64) native, runs 1 (1 shared), shared
       1 from c (linux/amd64) native, runs 1 (0 shared)
     linux/s390x on laptop, 0 emulated
-      b from a (linux/amd64) cross, runs 1 (1 shared), shared
+      b from a (linux/amd64) native, runs 1 (1 shared), shared
       1 from c (linux/s390x) impossible, runs 1 (0 shared)
     ! 3: stage "1" needs linux/s390x, which node "laptop" cannot run
     "#);
@@ -232,9 +232,9 @@ COPY --from=copied / /
       copied from a (linux/amd64) files, runs 0 (0 shared)
       6 from scratch (linux/amd64) files, runs 0 (0 shared)
     linux/arm64 on laptop, 0 emulated
-      plain from a (linux/amd64) cross, runs 1 (1 shared), shared
-      fixed from a (linux/amd64) cross, runs 1 (1 shared), shared
-      undeclared from a (linux/amd64) cross, runs 1 (1 shared), shared
+      plain from a (linux/amd64) native, runs 1 (1 shared), shared
+      fixed from a (linux/amd64) native, runs 1 (1 shared), shared
+      undeclared from a (linux/amd64) native, runs 1 (1 shared), shared
       env from a (linux/amd64) cross, runs 1 (0 shared)
       metadata from a (linux/amd64) files, runs 0 (0 shared), shared
       copied from a (linux/amd64) files, runs 0 (0 shared)
@@ -281,8 +281,7 @@ COPY --from=e / /
     ! 2: platform "$NONE" is empty after expansion
     ! 3: "a/b/c/d" is not a platform
     ! 4: cannot expand "${"
-    ! 6: stage "later" is used in stage "e" before it is defined
-    ! 7: stage "e" depends on itself
+    ! 7: circular dependency: e → e
     ! 8: stage index 99 does not exist
     "#);
     let file = parse(b"FROM a AS builder\nFROM b AS runtime\n").unwrap();

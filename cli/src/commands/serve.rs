@@ -26,21 +26,31 @@ async fn serve(args: &ServeArgs, context: &Context, around: &Surroundings) -> Re
     let config = settings::resolve(args, around)?;
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     if sends_passwords_openly(&config) {
-        context.console.say("warning: passwords cross the network unencrypted; --tls-cert and --tls-key prevent it
-");
+        context.console.say(
+            "warning: passwords cross the network unencrypted; --tls-cert and --tls-key prevent it
+",
+        );
     }
     let root = config.root.clone();
     let server = Server::bind(config).await?;
-    context.console.say(&format!("content in {}
-", root.display()));
+    context.console.say(&format!(
+        "content in {}
+",
+        root.display()
+    ));
     // The one line scripts wait for: the socket already takes connections.
-    context.console.result(format!("listening on {scheme}://{}
-", server.addr()))?;
+    context.console.result(format!(
+        "listening on {scheme}://{}
+",
+        server.addr()
+    ))?;
     let cancelled = async {
         context.cancel.cancelled().await;
         context.console.fresh_line();
-        context.console.say("stopping; Ctrl-C again does not wait
-");
+        context.console.say(
+            "stopping; Ctrl-C again does not wait
+",
+        );
     };
     server.run(cancelled).await;
     // Ctrl-C is how a server ends.

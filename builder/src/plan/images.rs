@@ -1,0 +1,101 @@
+//! The external images of a plan.
+
+use polyarch_registry::oci::Platform;
+use serde::Serialize;
+
+use super::facts::PlanInput;
+use super::graph::Graph;
+use super::resolve::{Resolved, ResolvedBase};
+use crate::dockerfile::Span;
+
+/// An external image and the platforms it is needed for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ImagePlan {
+    /// Name, variables expanded.
+    pub name: String,
+    /// Digest the name resolves to, where it was looked up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// One per platform, in the order of the plan.
+    pub platforms: Vec<ImageUse>,
+    /// Where it is named first.
+    pub span: Span,
+}
+
+/// An image for one platform.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ImageUse {
+    /// The platform it is needed for.
+    pub platform: Platform,
+    /// Whether it has that platform; unknown where it was not looked up.
+    pub available: Option<bool>,
+    /// Digest of that platform's manifest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// Stages that name it.
+    pub stages: Vec<String>,
+}
+
+/// One mention of an image.
+#[derive(Debug, Clone)]
+pub(super) struct Mention {
+    name: String,
+    platform: Platform,
+    stage: String,
+    span: Span,
+}
+
+/// Returns the images that reached stages of one platform name.
+pub(super) fn mentions(
+    graph: &Graph<'_>,
+    reached: &[usize],
+    is_context: &dyn Fn(&str) -> bool,
+    target: &Platform,
+) -> Vec<Mention> {
+    let mut list = Vec::new();
+    for &stage in reached {
+        let name = graph.name(stage);
+        if let Some(Resolved { base: ResolvedBase::Image(image), platform, .. }) = &graph.resolved[stage] {
+            let from = &graph.file.stages[stage];
+            let (image, platform, span) = (image.clone(), platform.clone(), from.from.point_at(&from.base));
+            list.push(Mention { name: image, platform, stage: name.clone(), span });
+        }
+        for instruction in graph.instructions(stage) {
+            for reference in instruction.references() {
+                // An image named there has the target's platform, whatever the stage's is.
+                if matches!(graph.lookup(&reference), Ok(None)) && !is_context(&reference.name) {
+                    let span = instruction.point_at(&reference.name);
+                    list.push(Mention { name: reference.name, platform: target.clone(), stage: name.clone(), span });
+                }
+            }
+        }
+    }
+    list
+}
+
+/// Joins the mentions of all platforms.
+pub(super) fn join(mentions: Vec<Mention>, input: &PlanInput) -> Vec<ImagePlan> {
+    let mut images: indexmap::IndexMap<String, ImagePlan> = indexmap::IndexMap::new();
+    for Mention { name, platform, stage, span } in mentions {
+        let facts = input.images.get(&name);
+        let image = images.entry(name.clone()).or_insert_with(|| ImagePlan {
+            name: name.clone(),
+            digest: facts.map(|facts| facts.digest.clone()),
+            platforms: Vec::new(),
+            span,
+        });
+        image.span = image.span.min(span);
+        match image.platforms.iter_mut().find(|used| used.platform == platform) {
+            Some(used) if used.stages.contains(&stage) => {}
+            Some(used) => used.stages.push(stage),
+            None => {
+                let found = input.image(&name, &platform);
+                let (available, digest) = (facts.map(|_| found.is_some()), found.map(|one| one.digest.clone()));
+                image.platforms.push(ImageUse { platform, available, digest, stages: vec![stage] });
+            }
+        }
+    }
+    let mut list: Vec<ImagePlan> = images.into_values().collect();
+    list.sort_by(|a, b| (a.span, &a.name).cmp(&(b.span, &b.name)));
+    list
+}
