@@ -11,6 +11,7 @@ pub mod event_sink;
 pub mod ignore;
 pub mod image;
 pub mod limits;
+pub mod lint;
 pub mod node;
 pub mod plan;
 pub mod request;

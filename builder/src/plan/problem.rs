@@ -15,6 +15,13 @@ pub struct Problem {
     pub span: Option<Span>,
 }
 
+impl Problem {
+    /// Returns whether another node could make it go away.
+    pub fn is_about_nodes(&self) -> bool {
+        matches!(self.kind, ProblemKind::NoNode | ProblemKind::CannotRun(_))
+    }
+}
+
 /// What is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProblemKind {
