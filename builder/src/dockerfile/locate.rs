@@ -6,7 +6,8 @@
 
 use polyarch_registry::oci::Reference as ImageName;
 
-use super::instruction::{Instruction, Keyword};
+use super::instruction::Instruction;
+use super::keyword::Keyword;
 use super::span::Span;
 use super::stage::{Dockerfile, Stage};
 

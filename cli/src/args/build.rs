@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args};
 
 use super::RegistryAccess;
-use super::values::{Compression, Feature, Format, Progress, Transfer};
+use super::values::{Compression, Denied, Feature, Format, Progress, Transfer};
 
 /// Build an image for every platform asked for, and join the results into one index.
 ///
@@ -38,10 +38,10 @@ pub struct BuildArgs {
     pub report: ReportArgs,
 }
 
-/// What is built.
+/// What decides how a Dockerfile is read.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "What to build")]
-pub struct SourceArgs {
+pub struct DockerfileArgs {
     /// Dockerfile, or `-` for stdin [default: CONTEXT/Dockerfile]
     #[arg(short, long, value_name = "PATH")]
     pub file: Option<String>,
@@ -57,6 +57,15 @@ pub struct SourceArgs {
     /// Named context: a directory, docker-image://, oci-layout://, target: or a URL
     #[arg(long, value_name = "NAME=SOURCE")]
     pub build_context: Vec<String>,
+}
+
+/// What is built.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "What to build")]
+pub struct SourceArgs {
+    /// How the Dockerfile is read.
+    #[command(flatten)]
+    pub dockerfile: DockerfileArgs,
     /// Label of every image
     #[arg(long, value_name = "KEY=VALUE")]
     pub label: Vec<String>,
@@ -86,6 +95,9 @@ pub struct BuilderArgs {
     /// Warn instead of failing if a daemon lacks this feature
     #[arg(long, value_name = "FEATURE", value_delimiter = ',')]
     pub allow_missing: Vec<Feature>,
+    /// Refuse to build if a step would run this way
+    #[arg(long, value_name = "MODE", value_delimiter = ',')]
+    pub deny: Vec<Denied>,
     /// Which way the result takes to the registry
     #[arg(long, value_name = "WAY", default_value = "store")]
     pub transfer: Transfer,

@@ -8,6 +8,7 @@
 pub mod build;
 pub mod inspect;
 pub mod login;
+pub mod plan;
 pub mod push;
 pub mod registry;
 pub mod registry_access;
@@ -22,6 +23,7 @@ use clap::{Args, Parser, Subcommand};
 pub use build::BuildArgs;
 pub use inspect::InspectArgs;
 pub use login::{LoginArgs, LogoutArgs};
+pub use plan::{CheckArgs, PlanArgs};
 pub use push::PushArgs;
 pub use registry::RegistryCommand;
 pub use registry_access::RegistryAccess;
@@ -62,6 +64,10 @@ pub enum Command {
     /// Build an image for every platform asked for, and join the results into one index
     #[command(alias = "b")]
     Build(Box<BuildArgs>),
+    /// Show what a build would do on every platform, without building
+    Plan(Box<PlanArgs>),
+    /// Check a Dockerfile for mistakes that only show on some platforms
+    Check(Box<CheckArgs>),
     /// Show what is behind a reference: index, platforms, attestations
     Inspect(InspectArgs),
     /// Check that an image is complete and is what its digests and platforms say
@@ -100,9 +106,11 @@ mod tests {
 
     #[test]
     fn help_reads_well() {
-        let paths: [&[&str]; 9] = [
+        let paths: [&[&str]; 11] = [
             &[],
             &["build"],
+            &["plan"],
+            &["check"],
             &["inspect"],
             &["verify"],
             &["push"],

@@ -85,3 +85,30 @@ pub enum ReportFormat {
     /// One JSON document
     Json,
 }
+
+/// A way of running that a plan may not contain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum)]
+pub enum Denied {
+    /// RUN steps under an emulator
+    Emulated,
+}
+
+/// How a plan is written to stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PlanFormat {
+    /// A tree for people
+    Tree,
+    /// One versioned JSON document
+    Json,
+}
+
+/// How findings of a check are written to stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CheckFormat {
+    /// For people
+    Text,
+    /// One versioned JSON document
+    Json,
+    /// SARIF 2.1.0, for code scanning services
+    Sarif,
+}

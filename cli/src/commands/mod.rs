@@ -1,10 +1,14 @@
 //! One file per command: settings in, result out. No clap types beyond [`run`]'s match.
 
 pub mod build;
+pub mod check;
 pub mod inspect;
 pub mod login;
+pub mod plan;
+pub mod planning;
 pub mod publish;
 pub mod push;
+pub mod reach;
 pub mod serve;
 pub mod source;
 pub mod store;
@@ -44,6 +48,8 @@ pub async fn run(cli: Cli, context: Context, mut around: Surroundings) -> Result
     let global = global::resolve(&cli.global, &around)?;
     match cli.command {
         Command::Build(args) => build::run(args, global, context, around).await,
+        Command::Check(args) => until_cancelled(&context, check::run(args, global, &context, around)).await,
+        Command::Plan(args) => until_cancelled(&context, plan::run(args, &context, around)).await,
         Command::Push(args) => push::run(&args, &global, &context, &around).await,
         Command::Inspect(args) => until_cancelled(&context, inspect::run(&args, &global, &context, &around)).await,
         Command::Verify(args) => until_cancelled(&context, verify::run(&args, &global, &context, &around)).await,

@@ -5,20 +5,22 @@ use std::path::PathBuf;
 
 use indexmap::IndexMap;
 use polyarch_builder::node::endpoint::HostEnv;
-use polyarch_builder::request::{BuildRequest, ContextSource, NoCache, SecretSource, SshSource};
+use polyarch_builder::request::{BuildRequest, ContextSource, DockerfileSource, NoCache, SecretSource, SshSource};
 use polyarch_registry::client;
 use polyarch_registry::oci::Reference;
 
 use super::annotation::{self, Annotations};
 use super::context::{self, Inputs};
+use super::dockerfile_choice;
 use super::export::ImageAttrs;
 use super::output::{self, Output, Outputs, Shorthands};
 use super::transfer::{self, Wanted, Way};
 use super::{
     Env, SettingsError, Spool, Surroundings, ValueError, cache, docker_format, env_vars, host, host_env, image,
-    network, pair, platform, progress, registries, report_file, secret, size, ssh, tag, ulimit,
+    network, pair, progress, registries, report_file, secret, size, ssh, tag, ulimit,
 };
-use crate::args::build::{BuildArgs, BuilderArgs, CacheArgs, SandboxArgs, SourceArgs};
+use crate::args::build::{BuildArgs, CacheArgs, SandboxArgs};
+use crate::args::values::Denied;
 use crate::report::Mode;
 
 pub use super::call::Call;
@@ -43,6 +45,8 @@ pub struct BuildSettings {
     pub transfer: Way,
     /// Features the user can do without.
     pub allow_missing: BTreeSet<Feature>,
+    /// Ways of running the plan may not contain.
+    pub deny: BTreeSet<Denied>,
     /// What the frontend is asked for.
     pub call: Call,
     /// How registries are reached.
@@ -73,11 +77,31 @@ pub enum OnFailure {
 /// # Errors
 /// The first thing on the command line that cannot be used.
 pub fn resolve(args: &BuildArgs, around: &mut Surroundings) -> Result<BuildSettings, SettingsError> {
+    resolve_any(args, None, around)
+}
+
+/// Resolves `polyarch build` for a context and a Dockerfile that were found before.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn resolve_with(
+    args: &BuildArgs,
+    (context, dockerfile): (ContextSource, DockerfileSource),
+    around: &mut Surroundings,
+) -> Result<BuildSettings, SettingsError> {
+    resolve_any(args, Some(Inputs { context, dockerfile }), around)
+}
+
+fn resolve_any(
+    args: &BuildArgs,
+    inputs: Option<Inputs>,
+    around: &mut Surroundings,
+) -> Result<BuildSettings, SettingsError> {
     let annotations = annotation::parse_list(&args.source.annotation).map_err(|error| error.of("--annotation"))?;
     let shorthands = Shorthands { push: args.result.push, load: args.result.load };
     let outputs = output::resolve(&args.result.output, shorthands, around)?;
     let tags = tags(&args.result.tag, &outputs)?;
-    let builders = builders(&args.builder, &around.env);
+    let builders = builders(&args.builder.builder, &around.env);
     let progress = progress::resolve(args.report.progress, args.report.quiet, around)?;
     let registries = registries::resolve(&args.registries, around)?;
     let call = Call::parse(&args.source.call).map_err(|error| error.of("--call"))?;
@@ -87,7 +111,12 @@ pub fn resolve(args: &BuildArgs, around: &mut Surroundings) -> Result<BuildSetti
     let metadata_file = report_file::resolve(args.report.metadata_file.as_deref(), "--metadata-file", around)?;
     let iidfile = report_file::resolve(args.report.iidfile.as_deref(), "--iidfile", around)?;
     // Standard input is read last: a slip elsewhere should not cost an upload.
-    let request = request(args, &outputs.image, &annotations, around)?;
+    let mut request = request(args, &outputs.image, &annotations, around)?;
+    let inputs = match inputs {
+        Some(inputs) => inputs,
+        None => context::resolve(&args.context, args.source.dockerfile.file.as_deref(), around)?,
+    };
+    (request.context, request.dockerfile) = (inputs.context, inputs.dockerfile);
     Ok(BuildSettings {
         request,
         outputs: outputs.list,
@@ -97,6 +126,7 @@ pub fn resolve(args: &BuildArgs, around: &mut Surroundings) -> Result<BuildSetti
         on_failure: if args.builder.fail_fast { OnFailure::Stop } else { OnFailure::Finish },
         transfer,
         allow_missing: args.builder.allow_missing.iter().copied().collect(),
+        deny: args.builder.deny.iter().copied().collect(),
         call: if args.source.check { Call::CHECK } else { call },
         registries,
         host_env: host_env(&around.env),
@@ -115,16 +145,17 @@ fn request(
 ) -> Result<BuildRequest, SettingsError> {
     let env = &around.env;
     let (network, allow) = network::resolve(&args.sandbox)?;
-    let platforms = platforms(&args.source, env)?;
-    let build_contexts = build_contexts(&args.source, around)?;
+    let choice = &args.source.dockerfile;
+    let platforms = dockerfile_choice::platforms(&choice.platform, env)?;
+    let build_contexts = dockerfile_choice::build_contexts(choice, around)?;
     let secrets = secrets(&args.sandbox, around)?;
     let ssh = ssh_sources(&args.sandbox, around)?;
     let attestations = image::attestations(&args.result)?;
     let sandbox = &args.sandbox;
     let request = BuildRequest {
         platforms,
-        target: args.source.target.clone().filter(|target| !target.is_empty()),
-        build_args: build_args(&args.source, env)?,
+        target: dockerfile_choice::target(choice),
+        build_args: dockerfile_choice::build_args(choice, env)?,
         build_contexts,
         secrets,
         ssh,
@@ -144,44 +175,19 @@ fn request(
         manifest_annotations: annotations.manifest.clone(),
         // Placeholders: the two inputs are resolved last, for they may read standard input.
         context: ContextSource::Verbatim(String::new()),
-        dockerfile: polyarch_builder::request::DockerfileSource::Text(Vec::new()),
+        dockerfile: DockerfileSource::Text(Vec::new()),
     };
     docker_format::check(&request, annotations)?;
-    let Inputs { context, dockerfile } = context::resolve(&args.context, args.source.file.as_deref(), around)?;
-    Ok(BuildRequest { context, dockerfile, ..request })
+    Ok(request)
 }
 
 /// Reads every value of one option.
-fn each<T>(
+pub(super) fn each<T>(
     values: &[String],
     option: &'static str,
     read: impl Fn(&str) -> Result<T, ValueError>,
 ) -> Result<Vec<T>, SettingsError> {
     values.iter().map(|value| read(value).map_err(|error| error.of(option))).collect()
-}
-
-fn platforms(args: &SourceArgs, env: &Env) -> Result<Vec<polyarch_registry::oci::Platform>, SettingsError> {
-    match env.get(&env_vars::DOCKER_DEFAULT_PLATFORM) {
-        Some(value) if args.platform.is_empty() => {
-            platform::parse_list(&[value.to_owned()]).map_err(|error| error.of("DOCKER_DEFAULT_PLATFORM"))
-        }
-        _ => platform::parse_list(&args.platform).map_err(|error| error.of("--platform")),
-    }
-}
-
-fn build_args(args: &SourceArgs, env: &Env) -> Result<IndexMap<String, String>, SettingsError> {
-    let mut build_args = pair::build_args(&args.build_arg, env).map_err(|error| error.of("--build-arg"))?;
-    // As buildx: a reproducible time stamp reaches the build without being repeated.
-    let name = env_vars::SOURCE_DATE_EPOCH.name;
-    if let Some(epoch) = env.get(&env_vars::SOURCE_DATE_EPOCH) {
-        build_args.entry(name.to_owned()).or_insert_with(|| epoch.to_owned());
-    }
-    Ok(build_args)
-}
-
-fn build_contexts(args: &SourceArgs, around: &Surroundings) -> Result<IndexMap<String, ContextSource>, SettingsError> {
-    let list = each(&args.build_context, "--build-context", |value| context::named(value, &around.cwd))?;
-    Ok(list.into_iter().collect())
 }
 
 fn secrets(args: &SandboxArgs, around: &Surroundings) -> Result<IndexMap<String, SecretSource>, SettingsError> {
@@ -228,9 +234,10 @@ fn tags(values: &[String], outputs: &Outputs) -> Result<Vec<Reference>, Settings
     }
 }
 
-fn builders(args: &BuilderArgs, env: &Env) -> Vec<String> {
-    if !args.builder.is_empty() {
-        return args.builder.clone();
+/// The builders named on the command line, else in the environment, else Docker.
+pub(super) fn builders(named: &[String], env: &Env) -> Vec<String> {
+    if !named.is_empty() {
+        return named.to_vec();
     }
     let named = env.get(&env_vars::POLYARCH_BUILDER).unwrap_or("docker");
     named.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()

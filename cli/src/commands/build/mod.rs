@@ -73,6 +73,21 @@ pub async fn run(
     finish(&settings, &context, done)
 }
 
+/// Asks the frontend instead of building; returns its JSON document for every platform.
+///
+/// # Errors
+/// No node, or no answer.
+pub async fn ask(
+    settings: &BuildSettings,
+    question: crate::settings::call::Question,
+    global: &GlobalSettings,
+    context: &Context,
+    sink: EventSink,
+) -> Result<Vec<(polyarch_registry::oci::Platform, Option<String>)>, Diagnostic> {
+    let answers = execute::ask(settings, question, global, context, sink).await?;
+    Ok(answers.into_iter().map(|(platform, answer)| (platform, answer.json)).collect())
+}
+
 /// Tells the result, writes the files, and decides the exit code.
 fn finish(settings: &BuildSettings, context: &Context, done: Done) -> Result<ExitCode, Diagnostic> {
     let Done { report, errors } = done;

@@ -1,7 +1,6 @@
 //! The nodes of a build: reaching them, what they cannot do, leaving them as they were.
 
 use clap::ValueEnum as _;
-use futures::future::join_all;
 use polyarch_builder::event::EventKind;
 use polyarch_builder::node::facts::{Feature as NodeFeature, missing_features, without};
 use polyarch_builder::node::probe::Node;
@@ -11,6 +10,7 @@ use polyarch_builder::request::BuildRequest;
 use super::execute::Means;
 use super::planning::Place;
 use crate::args::values::Feature;
+use crate::commands::reach;
 use crate::diagnostics::Diagnostic;
 use crate::exit_code::ExitCode;
 
@@ -22,39 +22,12 @@ pub(super) async fn connect(means: &Means<'_>) -> Result<Vec<Node>, Diagnostic> 
         events: &means.events,
         credentials: &means.settings.registries.credentials,
     };
-    let work = join_all(means.settings.builders.iter().map(|builder| reach.node(builder)));
-    let reached = tokio::select! {
-        reached = work => reached,
-        () = means.context.cancel.cancelled() => return Err(Diagnostic::cancelled()),
-    };
-    let (mut nodes, mut failure) = (Vec::new(), None);
-    for result in reached {
-        match result {
-            Ok(node) => nodes.push(node),
-            Err(error) => failure = failure.or(Some(Diagnostic::from(error))),
-        }
-    }
-    match failure {
-        None => Ok(nodes),
-        Some(failure) => {
-            shut_down(nodes, means).await;
-            Err(failure)
-        }
-    }
+    reach::connect(&means.settings.builders, reach, &means.context.cancel).await
 }
 
-/// Removes what was started for this build. Failures are told; the next run sweeps what is left.
+/// Removes what was started for this build.
 pub(super) async fn shut_down(nodes: Vec<Node>, means: &Means<'_>) {
-    let work = nodes.into_iter().filter_map(|node| node.dind).map(|dind| dind.shutdown());
-    let done = tokio::time::timeout(means.limits.grace, join_all(work)).await;
-    let failed = match done {
-        Ok(results) => results.into_iter().any(|result| result.is_err()),
-        Err(_) => true,
-    };
-    if failed {
-        let message = "a Docker-in-Docker container could not be removed; the next run removes it".to_owned();
-        means.events.send(EventKind::Notice { message });
-    }
+    reach::shut_down(nodes, &means.limits, &means.events).await;
 }
 
 /// Refuses what a chosen node cannot do, before anything is sent; what the user can do without becomes a notice.

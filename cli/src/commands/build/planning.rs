@@ -3,21 +3,19 @@
 //! Owns: the short plan on stderr and the refusal of what no node can build. Never: judges what the planner does not
 //! understand: a foreign frontend or an unreadable Dockerfile is BuildKit's to judge.
 
-use std::fs;
+use std::collections::BTreeMap;
 
 use polyarch_builder::dockerfile::{self, Dockerfile};
 use polyarch_builder::event::EventKind;
 use polyarch_builder::node::facts::{Feature, ImageStore};
 use polyarch_builder::node::probe::Node;
-use polyarch_builder::plan::{
-    Mode, NodeFacts, Plan, PlanInput, PlatformPlan, is_docker_frontend, plan as make_plan, unused_build_args,
-};
+use polyarch_builder::plan::{Frontend, Mode, Plan, PlatformPlan, plan as make_plan, unused_build_args};
 use polyarch_builder::request::{BuildRequest, DockerfileSource};
 use polyarch_registry::oci::Platform;
 
-use super::errors;
 use super::execute::Means;
 use super::report::NamedFile;
+use crate::commands::planning::{Asked, denied, errors, nodes as facts};
 use crate::diagnostics::Diagnostic;
 use crate::exit_code::ExitCode;
 use crate::settings::BuildSettings;
@@ -49,13 +47,14 @@ pub(super) fn platforms(settings: &BuildSettings, nodes: &[Node]) -> Result<Vec<
 
 /// Plans every platform.
 pub(super) fn plan(means: &Means<'_>, nodes: &[Node], platforms: &[Platform]) -> Result<Vec<Place>, Diagnostic> {
-    let places = match read(means)? {
+    let asked = Asked::from(&means.settings.request);
+    let places = match read(&asked)? {
         Some(file) => {
-            let plan = make_plan(&file, &input(means, nodes, platforms));
-            let name = errors::dockerfile_name(&means.settings.request.dockerfile);
+            let plan = make_plan(&file, &asked.input(facts::of(nodes), platforms));
             if let Some(problem) = plan.problems.first() {
-                return Err(errors::of_plan(problem, &name));
+                return Err(errors::of_plan(problem, &asked.name(), &|line| file.line(line).to_owned()));
             }
+            check_denied(means, &plan, &asked.name(), &file)?;
             warn_of_unused(means, &file);
             by_plan(&plan, nodes)
         }
@@ -104,68 +103,31 @@ pub(super) fn dockerfile(request: &BuildRequest) -> Option<NamedFile> {
         DockerfileSource::File(path) => path.file_name()?.to_string_lossy().into_owned(),
         _ => "Dockerfile".to_owned(),
     };
-    Some(NamedFile { name, file: dockerfile::parse(&text(request)?).ok()? })
-}
-
-/// The Dockerfile's bytes, if they are here.
-fn text(request: &BuildRequest) -> Option<Vec<u8>> {
-    match &request.dockerfile {
-        DockerfileSource::File(path) => fs::read(path).ok(),
-        DockerfileSource::Text(text) => Some(text.clone()),
-        DockerfileSource::InContext(_) => None,
-    }
+    Some(NamedFile { name, file: dockerfile::parse(&Asked::from(request).text()?).ok()? })
 }
 
 /// Whether the Dockerfile names its frontend, or may: where it is not here.
 pub(super) fn may_name_frontend(means: &Means<'_>) -> bool {
-    text(&means.settings.request).is_none_or(|bytes| dockerfile::detect_syntax(&bytes).is_some())
+    Asked::from(&means.settings.request).may_name_frontend()
 }
 
 /// The Dockerfile, if it is here and in a language we know.
-fn read(means: &Means<'_>) -> Result<Option<Dockerfile>, Diagnostic> {
-    let Some(bytes) = text(&means.settings.request) else { return Ok(None) };
-    let foreign = |syntax: &String| !is_docker_frontend(syntax);
-    match dockerfile::parse(&bytes) {
-        Ok(file) if file.directives.syntax.as_ref().is_some_and(foreign) => Ok(None),
-        Ok(file) => Ok(Some(file)),
-        Err(_) if dockerfile::detect_syntax(&bytes).is_some_and(|syntax| foreign(&syntax.to_string())) => Ok(None),
-        Err(errors) => {
-            Err(errors::of_dockerfile(&errors, &errors::dockerfile_name(&means.settings.request.dockerfile)))
-        }
-    }
+fn read(asked: &Asked<'_>) -> Result<Option<Dockerfile>, Diagnostic> {
+    let args: BTreeMap<String, String> = asked.build_args.clone().into_iter().collect();
+    let is_known = |file: &Dockerfile| Frontend::of(file, &args).is_none_or(|frontend| frontend.is_docker);
+    Ok(asked.read()?.filter(is_known))
 }
 
-fn input(means: &Means<'_>, nodes: &[Node], platforms: &[Platform]) -> PlanInput {
-    let request = &means.settings.request;
-    PlanInput {
-        platforms: platforms.to_vec(),
-        target: request.target.clone(),
-        build_args: request.build_args.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
-        named_contexts: request.build_contexts.keys().cloned().collect(),
-        nodes: names(nodes).into_iter().zip(nodes).map(|(name, node)| facts(name, node)).collect(),
-    }
-}
-
-/// The nodes' names; the second node of a name has its position added.
-fn names(nodes: &[Node]) -> Vec<String> {
-    let name = |(position, node): (usize, &Node)| match nodes[..position].iter().any(|other| other.name == node.name) {
-        true => format!("{} ({})", node.name, position + 1),
-        false => node.name.clone(),
-    };
-    nodes.iter().enumerate().map(name).collect()
-}
-
-fn facts(name: String, node: &Node) -> NodeFacts {
-    NodeFacts {
-        name,
-        native: node.facts.native.clone(),
-        emulated: node.facts.emulated.clone(),
-        build_platform: node.facts.native.first().cloned().unwrap_or_else(|| Platform::new("linux", "unknown", None)),
+/// Refuses what `--deny` names.
+fn check_denied(means: &Means<'_>, plan: &Plan, name: &str, file: &Dockerfile) -> Result<(), Diagnostic> {
+    match denied::first(plan, &means.settings.deny) {
+        Some((platform, stage)) => Err(denied::refusal(platform, stage, name, &|line| file.line(line).to_owned())),
+        None => Ok(()),
     }
 }
 
 fn by_plan(plan: &Plan, nodes: &[Node]) -> Vec<Place> {
-    let names = names(nodes);
+    let names = facts::names(nodes);
     let place = |one: &PlatformPlan| {
         let node = names.iter().position(|name| *name == one.node).unwrap_or(0);
         let base = one.base().map(|(name, platform)| (name.to_owned(), platform.clone()));

@@ -1,0 +1,105 @@
+//! `polyarch plan`: what a build would do on every platform, without building.
+//!
+//! Owns: the order of questions and the exit code. Never: builds, or starts anything on a node.
+
+mod json;
+mod tree;
+
+use std::path::Path;
+
+use polyarch_builder::dockerfile::Dockerfile;
+use polyarch_builder::plan::{Plan, PlanInput, plan as make_plan};
+use polyarch_registry::oci::Platform;
+
+use super::Context;
+use super::planning::{Asked, base, denied, errors, nodes};
+use crate::args::PlanArgs;
+use crate::args::values::PlanFormat;
+use crate::diagnostics::Diagnostic;
+use crate::exit_code::ExitCode;
+use crate::settings::Surroundings;
+use crate::settings::plan::{self as settings, PlanSettings, Platforms, Subject};
+
+/// Everything a plan or a check is made from.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) name: String,
+    pub(super) file: Dockerfile,
+    pub(super) input: PlanInput,
+    /// What the user must know about the nodes.
+    pub(super) note: Option<String>,
+}
+
+/// Runs `polyarch plan`.
+///
+/// # Errors
+/// Settings that cannot be used, a Dockerfile that cannot be read, or a plan that cannot be carried out.
+pub async fn run(args: Box<PlanArgs>, context: &Context, mut around: Surroundings) -> Result<ExitCode, Diagnostic> {
+    let resolving = tokio::task::spawn_blocking(move || settings::resolve(&args, &mut around));
+    let settings = resolving.await.map_err(|error| Diagnostic::bug(&error))??;
+    let prepared = prepare(&settings.subject, context).await?;
+    let plan = make_plan(&prepared.file, &prepared.input);
+    if let Some(note) = &prepared.note {
+        context.console.say(&format!("{} {}\n", context.console.err.hint("note:"), crate::text::escape(note)));
+    }
+    if !plan.platforms.is_empty() {
+        write(&settings, context, &prepared, &plan)?;
+    }
+    judge(&settings, context, &prepared, &plan)
+}
+
+/// Reads the Dockerfile, asks about nodes, decides the platforms.
+pub(super) async fn prepare(subject: &Subject, context: &Context) -> Result<Prepared, Diagnostic> {
+    let asked = Asked::from(subject);
+    let Some(file) = asked.read()? else {
+        return Err(Diagnostic::message(ExitCode::Plan, format!("{} cannot be read from here", asked.name()))
+            .hint("its frontend or its context is the daemon's; pipe the Dockerfile in: -f -"));
+    };
+    let found = nodes::find(subject, context).await?;
+    let own = found.facts.first().map(|node| node.build_platform.clone());
+    let own = own.unwrap_or_else(|| Platform::new("linux", "unknown", None));
+    let input = asked.input(found.facts, &[]);
+    let platforms = match &subject.platforms {
+        Platforms::Listed(list) => list.clone(),
+        Platforms::Node => vec![own],
+        Platforms::AllFromBase => base::platforms(&file, subject, &input, &own).await?,
+    };
+    let input = PlanInput { platforms, ..input };
+    Ok(Prepared { name: asked.name(), file, input, note: found.note })
+}
+
+fn write(settings: &PlanSettings, context: &Context, prepared: &Prepared, plan: &Plan) -> Result<(), Diagnostic> {
+    let style = if settings.output.is_some() { crate::style::Style::plain() } else { context.console.out };
+    let text = match settings.format {
+        PlanFormat::Tree => tree::render(prepared, plan, style),
+        PlanFormat::Json => json::render(prepared, plan),
+    };
+    output(settings.output.as_deref(), context, &text)
+}
+
+/// Writes a result to a file or stdout.
+pub(super) fn output(path: Option<&Path>, context: &Context, text: &str) -> Result<(), Diagnostic> {
+    match path {
+        None => context.console.result(text),
+        Some(path) => std::fs::write(path, text).map_err(|error| {
+            Diagnostic::message(ExitCode::Publish, format!("cannot write {}: {error}", path.display()))
+        }),
+    }
+}
+
+/// Tells what stands in the way.
+fn judge(settings: &PlanSettings, context: &Context, prepared: &Prepared, plan: &Plan) -> Result<ExitCode, Diagnostic> {
+    let line = |line: u32| prepared.file.line(line).to_owned();
+    // What cannot run is in the tree for every stage; one message says the rest.
+    let (about_nodes, others): (Vec<_>, Vec<_>) = plan.problems.iter().partition(|problem| problem.is_about_nodes());
+    let shown = others.into_iter().chain(about_nodes.first().copied());
+    let problems = shown.map(|problem| errors::of_plan(problem, &prepared.name, &line));
+    let refused = denied::first(plan, &settings.deny);
+    let refused = refused.map(|(platform, stage)| denied::refusal(platform, stage, &prepared.name, &line));
+    let mut all: Vec<Diagnostic> = problems.chain(refused).collect();
+    let Some(last) = all.pop() else { return Ok(ExitCode::Done) };
+    for error in &all {
+        context.console.error(error);
+    }
+    Err(last)
+}
