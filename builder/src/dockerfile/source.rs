@@ -35,9 +35,16 @@ impl Source {
         Span::at(piece.line, piece.column.saturating_add(columns))
     }
 
-    /// Returns the place where `part` first stands in the text, else the beginning.
+    /// Returns the place where `part` first stands in the text, as a whole word if it does so anywhere, else the beginning.
     pub fn find(&self, part: &str) -> Span {
-        self.place(self.text.find(part).unwrap_or(0))
+        let whole = |at: &usize| {
+            let before = self.text[..*at].chars().next_back();
+            let after = self.text[at + part.len()..].chars().next();
+            before.is_none_or(|c| !c.is_alphanumeric()) && after.is_none_or(|c| !c.is_alphanumeric())
+        };
+        let mut places = self.text.match_indices(part).map(|(at, _)| at);
+        let first = self.text.find(part).unwrap_or(0);
+        self.place(places.find(whole).unwrap_or(first))
     }
 
     pub(super) fn push(&mut self, text: &str, line: u32, column: u32) {

@@ -1,10 +1,11 @@
 //! The external images of a plan.
 
-use polyarch_registry::oci::Platform;
+use polyarch_registry::oci::{Platform, Reference};
 use serde::Serialize;
 
 use super::facts::PlanInput;
 use super::graph::Graph;
+use super::problem::{Problem, ProblemKind};
 use super::resolve::{Resolved, ResolvedBase};
 use crate::dockerfile::Span;
 
@@ -71,6 +72,17 @@ pub(super) fn mentions(
         }
     }
     list
+}
+
+/// Returns what is wrong with the names of images.
+pub(super) fn bad_names(mentions: &[Mention], graph: &Graph<'_>) -> Vec<Problem> {
+    let bad = |mention: &Mention| {
+        let source = mention.name.parse::<Reference>().err()?;
+        let stage = graph.names.last(&mention.name).map(|stage| graph.name(stage));
+        let kind = ProblemKind::BadImage { name: mention.name.clone(), stage, source };
+        Some(Problem { kind, span: Some(mention.span) })
+    };
+    mentions.iter().filter_map(bad).collect()
 }
 
 /// Joins the mentions of all platforms.

@@ -172,6 +172,7 @@ impl<'a> Planner<'a> {
         problems.extend(walker.told.into_inner().problems);
         let is_context = |name: &str| self.contexts.replaces(name, platform);
         let mentions = images::mentions(&graph, &reached, &is_context, platform);
+        problems.extend(images::bad_names(&mentions, &graph));
         let mut draft = Draft { platform: platform.clone(), node, node_index, stages: Vec::new(), mentions, problems };
         let final_chain = final_chain(&graph, self.target);
         for stage in reached {
@@ -181,6 +182,17 @@ impl<'a> Planner<'a> {
         }
         draft
     }
+}
+
+/// As BuildKit counts them for its progress (`cmdTotal`).
+fn steps(graph: &Graph<'_>, stage: usize) -> usize {
+    let is_step = |keyword| matches!(keyword, Keyword::Run | Keyword::Copy | Keyword::Add | Keyword::Workdir);
+    let own = graph.instructions(stage).filter(|instruction| is_step(instruction.keyword)).count();
+    let image = matches!(
+        &graph.resolved[stage],
+        Some(Resolved { base: ResolvedBase::Image(_) | ResolvedBase::Context(_), .. })
+    );
+    own + usize::from(image)
 }
 
 /// The stages whose files are in the result as they are.
@@ -244,6 +256,7 @@ impl Draft<'_> {
             shared: false,
             shared_with: Vec::new(),
             taint: state.taint.clone(),
+            steps: steps(graph, stage),
             run_steps,
             shared_run_steps: 0,
             needs: graph.needs(stage),

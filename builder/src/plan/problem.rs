@@ -1,6 +1,6 @@
 //! What is wrong with a plan, and what one needs to know to repair it.
 
-use polyarch_registry::oci::{Platform, PlatformError};
+use polyarch_registry::oci::{Platform, PlatformError, ReferenceError};
 use serde::Serialize;
 
 use crate::dockerfile::{ExpandError, MountError, ParseErrorKind, Span};
@@ -41,6 +41,17 @@ pub enum ProblemKind {
     /// A base name expands to nothing.
     #[error("base name {0:?} is blank after expansion")]
     BlankBase(String),
+    /// The name of an image is none.
+    #[error("{name:?} is neither a stage nor the name of an image")]
+    BadImage {
+        /// The name after expansion.
+        name: String,
+        /// A stage of this name in other letters.
+        stage: Option<String>,
+        /// Why not.
+        #[source]
+        source: ReferenceError,
+    },
     /// A `--platform` expands to nothing.
     #[error("platform {0:?} is empty after expansion")]
     EmptyPlatform(String),

@@ -34,6 +34,8 @@ pub struct StagePlan {
     /// What makes it different for every target.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub taint: Option<Taint>,
+    /// Steps as BuildKit counts them: the base image, RUN, COPY, ADD and WORKDIR.
+    pub steps: usize,
     /// RUN steps.
     pub run_steps: usize,
     /// RUN steps that another platform of this plan on the same node has too.

@@ -65,6 +65,8 @@ pub enum Command {
     #[command(alias = "b")]
     Build(Box<BuildArgs>),
     /// Show what a build would do on every platform, without building
+    ///
+    /// `--platform all-from-base` takes every platform of the target's base image.
     Plan(Box<PlanArgs>),
     /// Check a Dockerfile for mistakes that only show on some platforms
     Check(Box<CheckArgs>),

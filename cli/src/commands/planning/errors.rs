@@ -95,6 +95,9 @@ fn hints(diagnostic: Diagnostic, kind: &ProblemKind) -> Diagnostic {
             diagnostic.hint(format!("the stages are {}", stages[..stages.len().min(20)].join(", ")))
         }
         ProblemKind::UnknownTarget { .. } => diagnostic.hint("no stage has a name: leave out --target"),
+        ProblemKind::BadImage { stage: Some(stage), .. } => {
+            diagnostic.hint(format!("a stage's name is lower-case in FROM: write {stage}"))
+        }
         ProblemKind::BlankBase(_) | ProblemKind::EmptyPlatform(_) => {
             diagnostic.hint("FROM sees only ARGs before the first FROM: declare it there, or give --build-arg")
         }

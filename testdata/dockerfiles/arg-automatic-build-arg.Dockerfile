@@ -1,0 +1,4 @@
+FROM registry.test/busybox:1
+ARG TARGETARCH
+RUN echo TARGETARCH=$TARGETARCH
+# options: --build-arg TARGETARCH=mine

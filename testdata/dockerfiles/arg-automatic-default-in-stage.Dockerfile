@@ -1,0 +1,3 @@
+FROM registry.test/busybox:1
+ARG TARGETARCH=amd64
+RUN echo TARGETARCH=$TARGETARCH

@@ -1,0 +1,3 @@
+FROM registry.test/busybox:1
+ARG V=1
+RUN echo V=$V

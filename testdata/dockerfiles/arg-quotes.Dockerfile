@@ -1,0 +1,4 @@
+FROM registry.test/busybox:1
+ARG A="a b"
+ARG B='$A'
+RUN echo "$A" "$B"

@@ -1,0 +1,9 @@
+# a comment
+
+  # indented
+FROM registry.test/busybox:1
+
+
+# more
+RUN true
+   

@@ -1,0 +1,3 @@
+FROM scratch
+ARG TARGETARCH
+COPY bin-$TARGETARCH /bin

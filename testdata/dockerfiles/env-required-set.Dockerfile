@@ -1,0 +1,4 @@
+FROM registry.test/busybox:1
+ARG V=1
+ENV A=${V:?needed}
+RUN true

@@ -1,0 +1,3 @@
+# escape=x
+FROM registry.test/busybox:1
+# expect: error

@@ -1,0 +1,2 @@
+FROM ${NONE}
+# expect: error

@@ -1,0 +1,2 @@
+FROM --platform=$NONE registry.test/busybox:1
+# expect: error

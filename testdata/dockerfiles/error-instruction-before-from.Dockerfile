@@ -1,0 +1,3 @@
+RUN true
+FROM registry.test/busybox:1
+# expect: error

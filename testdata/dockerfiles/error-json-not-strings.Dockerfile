@@ -1,0 +1,3 @@
+FROM registry.test/busybox:1
+CMD ["a", 1]
+# expect: error

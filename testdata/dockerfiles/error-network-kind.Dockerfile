@@ -1,0 +1,3 @@
+FROM registry.test/busybox:1
+RUN --network=nope true
+# expect: error

@@ -1,0 +1,3 @@
+FROM registry.test/busybox:1
+ONBUILD FROM x
+# expect: error

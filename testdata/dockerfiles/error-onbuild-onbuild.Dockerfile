@@ -1,0 +1,3 @@
+FROM registry.test/busybox:1
+ONBUILD ONBUILD RUN true
+# expect: error

@@ -1,0 +1,4 @@
+# escape=`
+# escape=`
+FROM registry.test/busybox:1
+# expect: error

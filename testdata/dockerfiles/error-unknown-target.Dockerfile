@@ -1,0 +1,3 @@
+FROM registry.test/busybox:1 AS build
+# options: --target bulid
+# expect: error

@@ -1,0 +1,2 @@
+FROM registry.test/busybox:${TAG:-1}
+RUN true

@@ -1,0 +1,4 @@
+ARG IMAGE=none
+FROM registry.test/$IMAGE
+RUN true
+# options: --build-arg IMAGE=busybox:1

@@ -1,0 +1,2 @@
+FROM --platform=$TARGETPLATFORM registry.test/busybox:1
+RUN true

@@ -1,0 +1,4 @@
+FROM registry.test/busybox:1 AS never
+RUN false
+FROM registry.test/busybox:1
+RUN true

@@ -1,0 +1,2 @@
+FROM --platform=$BUILDPLATFORM registry.test/busybox:1
+RUN true

@@ -1,0 +1,3 @@
+FROM registry.test/busybox:1
+RUN echo proxy
+# options: --build-arg HTTP_PROXY=http://proxy.test

@@ -1,0 +1,5 @@
+FROM registry.test/busybox:1
+RUN <<EOF
+#!/bin/sh
+echo a > /a
+EOF

@@ -1,0 +1,5 @@
+FROM registry.test/busybox:1
+RUN <<EOF
+echo a > /a
+echo b > /b
+EOF

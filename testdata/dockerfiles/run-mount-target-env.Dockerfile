@@ -1,0 +1,3 @@
+FROM registry.test/busybox:1
+ARG M=/m
+RUN --mount=type=cache,target=$M true

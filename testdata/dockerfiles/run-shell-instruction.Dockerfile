@@ -1,0 +1,3 @@
+FROM registry.test/busybox:1
+SHELL ["/bin/sh", "-ec"]
+RUN true
