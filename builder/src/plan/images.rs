@@ -1,5 +1,7 @@
 //! The external images of a plan.
 
+use std::collections::HashSet;
+
 use polyarch_registry::oci::{Platform, Reference};
 use serde::Serialize;
 
@@ -88,7 +90,9 @@ pub(super) fn bad_names(mentions: &[Mention], graph: &Graph<'_>) -> Vec<Problem>
 /// Joins the mentions of all platforms.
 pub(super) fn join(mentions: Vec<Mention>, input: &PlanInput) -> Vec<ImagePlan> {
     let mut images: indexmap::IndexMap<String, ImagePlan> = indexmap::IndexMap::new();
+    let mut seen = HashSet::new();
     for Mention { name, platform, stage, span } in mentions {
+        let is_new = seen.insert((name.clone(), platform.clone(), stage.clone()));
         let facts = input.images.get(&name);
         let image = images.entry(name.clone()).or_insert_with(|| ImagePlan {
             name: name.clone(),
@@ -98,8 +102,7 @@ pub(super) fn join(mentions: Vec<Mention>, input: &PlanInput) -> Vec<ImagePlan> 
         });
         image.span = image.span.min(span);
         match image.platforms.iter_mut().find(|used| used.platform == platform) {
-            Some(used) if used.stages.contains(&stage) => {}
-            Some(used) => used.stages.push(stage),
+            Some(used) => used.stages.extend(is_new.then_some(stage)),
             None => {
                 let found = input.image(&name, &platform);
                 let (available, digest) = (facts.map(|_| found.is_some()), found.map(|one| one.digest.clone()));

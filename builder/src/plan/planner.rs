@@ -21,6 +21,9 @@ use super::stage::{Base, StagePlan};
 use super::walk::{StageState, Walker};
 use crate::dockerfile::{Dockerfile, Keyword, Span, near};
 
+/// Most problems told; finding doubles among more would take long.
+const MOST_PROBLEMS: usize = 500;
+
 /// How every platform will be built.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Plan {
@@ -52,18 +55,27 @@ pub struct PlatformPlan {
 }
 
 impl PlatformPlan {
+    /// Returns the stage at a position of the Dockerfile, if it is reached.
+    pub fn stage(&self, index: usize) -> Option<&StagePlan> {
+        self.stages.binary_search_by_key(&index, |stage| stage.index).ok().and_then(|at| self.stages.get(at))
+    }
+
+    /// Returns the stage the target's first files come from: the last of those it is built upon.
+    pub fn root(&self) -> Option<&StagePlan> {
+        let mut stage = self.stages.last()?;
+        // No stage is under itself: the index falls with every step.
+        while let Some(base) = stage.base_index {
+            stage = self.stage(base)?;
+        }
+        Some(stage)
+    }
+
     /// Returns the image the target is built upon, through all stages between, and its platform.
     pub fn base(&self) -> Option<(&str, &Platform)> {
-        let mut stage = self.stages.last()?;
-        // No stage is under itself, so each is met once.
-        for _ in &self.stages {
-            match &stage.base {
-                Base::Image(name) => return Some((name, &stage.platform)),
-                Base::Stage(name) => stage = self.stages.iter().find(|stage| stage.name == *name)?,
-                Base::Scratch | Base::Context(_) => return None,
-            }
+        match self.root()? {
+            StagePlan { base: Base::Image(name), platform, .. } => Some((name, platform)),
+            _ => None,
         }
-        None
     }
 }
 
@@ -110,7 +122,7 @@ fn join(mut plan: Plan, drafts: Vec<Draft<'_>>, input: &PlanInput) -> Plan {
     for mut draft in drafts {
         mentions.append(&mut draft.mentions);
         for problem in draft.problems.drain(..) {
-            if !plan.problems.contains(&problem) {
+            if plan.problems.len() < MOST_PROBLEMS && !plan.problems.contains(&problem) {
                 plan.problems.push(problem);
             }
         }
@@ -249,6 +261,10 @@ impl Draft<'_> {
             name: graph.name(stage),
             index: stage,
             base,
+            base_index: match resolved.base {
+                ResolvedBase::Stage(base) => Some(base),
+                _ => None,
+            },
             platform: resolved.platform.clone(),
             mode,
             why,

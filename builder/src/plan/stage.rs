@@ -16,6 +16,9 @@ pub struct StagePlan {
     pub index: usize,
     /// Where it begins.
     pub base: Base,
+    /// Position of the stage it begins with, if it is one; names need not be unique.
+    #[serde(skip)]
+    pub base_index: Option<usize>,
     /// Platform of its files and commands.
     pub platform: Platform,
     /// How its RUN steps run.

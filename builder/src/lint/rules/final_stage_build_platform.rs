@@ -2,7 +2,7 @@
 
 use crate::lint::finding::Findings;
 use crate::lint::{Rule, Severity, Subject};
-use crate::plan::{Base, PlatformPlan, StagePlan};
+use crate::plan::Base;
 
 pub(super) const RULE: Rule = Rule {
     id: "FinalStageBuildPlatform",
@@ -13,7 +13,7 @@ pub(super) const RULE: Rule = Rule {
 
 fn check(subject: &Subject<'_>, findings: &mut Findings) {
     for one in &subject.plan.platforms {
-        let Some(root) = root(one) else { continue };
+        let Some(root) = one.root() else { continue };
         let Some(stage) = subject.file.stages.get(root.index) else { continue };
         let (Base::Image(_), Some(flag)) = (&root.base, &stage.platform) else { continue };
         let differs = !root.platform.same_as(&one.platform);
@@ -30,14 +30,4 @@ fn check(subject: &Subject<'_>, findings: &mut Findings) {
             findings.add_for(stage.from.point_at("--platform"), message, fix, platform);
         }
     }
-}
-
-/// The stage whose FROM brings the result's first files.
-fn root(one: &PlatformPlan) -> Option<&StagePlan> {
-    let mut stage = one.stages.last()?;
-    for _ in &one.stages {
-        let Base::Stage(name) = &stage.base else { break };
-        stage = one.stages.iter().rev().find(|other| other.name == *name && other.index < stage.index)?;
-    }
-    Some(stage)
 }

@@ -1,5 +1,7 @@
 //! An image named by COPY or a mount in a stage of the build platform: it comes for the target.
 
+use std::collections::HashSet;
+
 use crate::lint::finding::Findings;
 use crate::lint::scan::effective;
 use crate::lint::{Rule, Severity, Subject};
@@ -12,14 +14,14 @@ pub(super) const RULE: Rule = Rule {
 };
 
 fn check(subject: &Subject<'_>, findings: &mut Findings) {
+    let images: HashSet<&str> = subject.plan.images.iter().map(|image| image.name.as_str()).collect();
     for one in &subject.plan.platforms {
         let foreign = one.stages.iter().filter(|stage| stage.run_steps > 0 && !stage.platform.same_as(&one.platform));
         for plan in foreign {
             let Some(stage) = subject.file.stages.get(plan.index) else { continue };
             for instruction in stage.instructions.iter().map(effective) {
                 for reference in instruction.references() {
-                    let is_image = subject.plan.images.iter().any(|image| image.name == reference.name);
-                    if is_image {
+                    if images.contains(reference.name.as_str()) {
                         let name = &reference.name;
                         let message =
                             format!("{name} comes for the target's platform, and this stage runs on {}", plan.platform);

@@ -63,7 +63,7 @@ struct Row<'a> {
 fn stage(plan: &Plan, index: usize, several_nodes: bool, style: Style) -> String {
     let mut rows: Vec<(Row<'_>, Vec<&Platform>, &StagePlan)> = Vec::new();
     for one in &plan.platforms {
-        let Some(stage) = one.stages.iter().find(|stage| stage.index == index) else { continue };
+        let Some(stage) = one.stage(index) else { continue };
         let row = Row {
             mode: stage.mode,
             node: &one.node,
