@@ -116,6 +116,29 @@ fn reports_every_error_with_its_line() {
     ] {
         assert_eq!(kinds(text), want, "{text:?}");
     }
+    for (text, column, want) in [
+        ("FROM a\nCOPY --chown=1 --chown=2 a b\n", 6, "--chown of COPY is given twice"),
+        ("FROM a\nCOPY --link=maybe a b\n", 6, "--link of COPY is true or false, not \"maybe\""),
+        ("FROM a\nCOPY --chown a b\n", 6, "--chown of COPY needs a value"),
+        ("FROM a\nCMD [\"x\", 1]\n", 5, "a JSON array of arguments must hold strings only"),
+        ("FROM a\nSHELL /bin/sh\n", 1, "SHELL takes a JSON array of strings"),
+        ("FROM a\nVOLUME [\"\"]\n", 1, "VOLUME cannot take an empty path"),
+        ("FROM a\nHEALTHCHECK NONE x\n", 1, "HEALTHCHECK NONE takes no arguments"),
+        ("FROM a\nHEALTHCHECK CMD\n", 1, "HEALTHCHECK CMD needs a command"),
+        ("FROM a\nHEALTHCHECK --retries=-1 CMD x\n", 1, "HEALTHCHECK --retries takes a number that is not negative"),
+        ("FROM a\nHEALTHCHECK x\n", 1, "HEALTHCHECK takes NONE, or CMD and a command"),
+        ("FROM a\nCOPY a <<E\nE\n", 1, "COPY cannot have a heredoc as its destination"),
+        ("FROM a\nRUN --network=x y\n", 1, "RUN --network is default, none or host"),
+        ("FROM a\nENV abc=1 c\n", 11, "\"c\" is not of the form name=value"),
+        ("FROM a\nONBUILD ONBUILD RUN x\n", 1, "ONBUILD cannot be an ONBUILD trigger"),
+    ] {
+        let error = parse(text.as_bytes()).expect_err(text).remove(0);
+        assert_eq!(
+            (error.span.line, error.span.column, error.kind.to_string().as_str()),
+            (2, column, want),
+            "{text:?}"
+        );
+    }
     let error = &parse(b"FROM a\n  RNU x").expect_err("misspelled")[0];
     assert_eq!((error.span, error.line_text.as_str()), (Span { line: 2, column: 3, end_line: 2 }, "  RNU x"));
     assert_eq!(error.to_string(), "line 2: unknown instruction \"RNU\"");
@@ -163,11 +186,60 @@ fn expands_as_a_shell_does() {
         ("${none:-'}'}", "}"),
         ("${path#*/}|${path##*/}|${path%.*}|${path%%.*}", "b/c.tar.gz|c.tar.gz|a/b/c.tar|a/b/c"),
         ("${path/\\//_}|${path//\\//_}", "a_b/c.tar.gz|a_b_c.tar.gz"),
+        ("${v/a/$$}|${v//a/\\$0}", "vlue|v\\alue"),
+        ("${v//l*e/x}|${v/%/x}|${path//[a]/x}", "vax|value|a/b/c.tar.gz"),
+        ("$1${1:-one}$@", "one"),
         ("$(cmd)", "$(cmd)"),
         ("a\\", "a"),
     ] {
         assert_eq!(expand(word, '\\', &lookup).as_deref(), Ok(want), "{word}");
     }
+}
+
+#[test]
+fn a_heredoc_keeps_its_quotes() {
+    for (text, want) in [("'$v' \"$v\" \\$v", "'value' \"value\" $v"), ("it's", "it's")] {
+        assert_eq!(expand_heredoc(text, '\\', &lookup).as_deref(), Ok(want), "{text}");
+    }
+    assert_eq!(expand("`$v\\", '`', &lookup).as_deref(), Ok("$v\\"));
+}
+
+#[test]
+fn mounts_are_read() {
+    let read = |text: &str| Mount::parse(text, &|value: &str| Ok::<_, MountError>(value.replace("$v", "value")));
+    let mount = read("type=cache,\"target=/a,b\",id=$v,sharing=locked,uid=1,mode=0755,ro").expect("a mount");
+    assert_eq!(
+        (mount.kind, mount.target.as_deref(), mount.id.as_deref()),
+        (MountKind::Cache, Some("/a,b"), Some("value"))
+    );
+    assert_eq!(read("from=$v,src=/x,dst=/y").expect("a mount").from.as_deref(), Some("$v"), "never expanded");
+    for (text, near) in [
+        ("type=chache", "cache"),
+        ("type=cache,taget=/x", "target"),
+        ("target", "target"),
+        ("type=bind,sharing=locked", ""),
+        ("type=cache,sharing=lock", ""),
+        ("type=secret,from=x", ""),
+        ("type=cache,mode=9", ""),
+        ("type=cache,uid=x", ""),
+        ("required", ""),
+        ("ro=maybe", ""),
+    ] {
+        let error = read(text).expect_err(text);
+        assert_eq!(error.near.first().map_or("", String::as_str), near, "{text}: {error}");
+    }
+}
+
+#[test]
+fn a_place_is_known_across_continuations() {
+    let file = ok("FROM a\n  COPY --from=x \\\n# c\n    /one \\\n /two /dest\n");
+    let copy = &file.stages[0].instructions[0];
+    let at = |part: &str| (copy.point_at(part).line, copy.point_at(part).column);
+    assert_eq!(
+        [at("COPY"), at("--from=x"), at("/one"), at("/dest"), at("nowhere")],
+        [(2, 3), (2, 8), (4, 5), (5, 7), (2, 3)]
+    );
+    assert_eq!((copy.words(), copy.is_json()), (vec!["/one", "/two", "/dest"], false));
 }
 
 #[test]
@@ -181,6 +253,8 @@ fn refuses_what_a_shell_refuses() {
         ("${:x}", ExpandError::BadSubstitution),
         ("${v^^}", ExpandError::Modifier("^".into())),
         ("${v:=x}", ExpandError::Modifier(":=".into())),
+        ("${e:?}", ExpandError::Required { name: "e".into(), message: "is not allowed to be empty".into() }),
+        ("${none?}", ExpandError::Required { name: "none".into(), message: "is not allowed to be unset".into() }),
         ("${none:?gone}", ExpandError::Required { name: "none".into(), message: "gone".into() }),
         ("${v#\\a}", ExpandError::Pattern("\\a".into())),
     ] {
@@ -219,7 +293,63 @@ proptest! {
     }
 
     #[test]
+    fn words_without_specials_expand_to_themselves(word in "[a-zA-Z0-9/_.:@ é-]{0,40}") {
+        prop_assert_eq!(expand(&word, '\\', &lookup), Ok(word));
+    }
+
+    #[test]
+    fn quoting_protects(word in "[a-z$\\{\\}#%/*? -]{0,20}") {
+        prop_assert_eq!(expand(&format!("'{word}'"), '\\', &lookup), Ok(word.clone()));
+        let escaped: String = word.chars().flat_map(|c| ['\\', c]).collect();
+        prop_assert_eq!(expand(&escaped, '\\', &lookup), Ok(word));
+    }
+
+    /// Against the definition: the shortest or longest piece that the pattern covers is cut.
+    #[test]
+    fn prefixes_and_suffixes_are_cut_as_defined(value in "[ab]{0,8}", pattern in "[ab*?]{0,5}") {
+        let all: Vec<String> = (0..=value.len()).map(|at| value[..at].to_owned()).collect();
+        let fits: Vec<&String> = all.iter().filter(|piece| covers(&pattern, piece)).collect();
+        let cut = |piece: Option<&&String>| piece.map_or(value.clone(), |piece| value[piece.len()..].to_owned());
+        let var = |_: &str| Some(value.clone());
+        prop_assert_eq!(expand(&format!("${{x#{pattern}}}"), '\\', &var), Ok(cut(fits.first())));
+        prop_assert_eq!(expand(&format!("${{x##{pattern}}}"), '\\', &var), Ok(cut(fits.last())));
+        let all: Vec<String> = (0..=value.len()).rev().map(|at| value[at..].to_owned()).collect();
+        let fits: Vec<&String> = all.iter().filter(|piece| covers(&pattern, piece)).collect();
+        let cut = |piece: Option<&&String>| piece.map_or(value.clone(), |piece| value[..value.len() - piece.len()].to_owned());
+        prop_assert_eq!(expand(&format!("${{x%{pattern}}}"), '\\', &var), Ok(cut(fits.first())));
+        prop_assert_eq!(expand(&format!("${{x%%{pattern}}}"), '\\', &var), Ok(cut(fits.last())));
+    }
+
+    /// A file written from parts is read back as these parts.
+    #[test]
+    fn what_is_written_is_read(stages in prop::collection::vec(("[a-z][a-z0-9]{0,5}", "[a-z]{1,4}( [a-z]{1,4}){0,3}", any::<bool>()), 1..6)) {
+        let mut text = String::new();
+        for (name, command, split) in &stages {
+            let joined = if *split { command.replace(' ', " \\\n # note\n") } else { command.clone() };
+            text.push_str(&format!("FROM img AS {name}\nRUN {joined}\n"));
+        }
+        let file = ok(&text);
+        prop_assert_eq!(file.stages.len(), stages.len());
+        for (stage, (name, command, _)) in file.stages.iter().zip(&stages) {
+            prop_assert_eq!(stage.name.as_deref(), Some(name.as_str()));
+            let words: Vec<&str> = stage.instructions[0].arguments.split_whitespace().collect();
+            prop_assert_eq!(words.join(" "), command.as_str());
+        }
+    }
+
+    #[test]
     fn expansion_never_panics(word in "[$\\{\\}:a-c#%/*?'\"\\\\+-]{0,24}") {
         let _ = expand(&word, '\\', &lookup);
+    }
+}
+
+/// What a pattern of `*` and `?` covers, by its definition.
+fn covers(pattern: &str, text: &str) -> bool {
+    match (pattern.chars().next(), text.chars().next()) {
+        (None, None) => true,
+        (Some('*'), _) => covers(&pattern[1..], text) || (!text.is_empty() && covers(pattern, &text[1..])),
+        (Some('?'), Some(_)) => covers(&pattern[1..], &text[1..]),
+        (Some(p), Some(t)) if p == t => covers(&pattern[1..], &text[1..]),
+        _ => false,
     }
 }

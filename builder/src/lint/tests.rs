@@ -128,8 +128,9 @@ fn what_a_registry_told() {
         platforms: vec![image("linux/amd64")],
     };
     input.images.insert("a:1".into(), facts(false, None));
-    input.images.insert("b:1@sha256:0".into(), facts(true, Some("sha256:9")));
-    let text = "FROM a:1 AS x\nFROM b:1@sha256:0\nCOPY --from=x / /\n";
+    let pinned = format!("b:1@sha256:{}", "0".repeat(64));
+    input.images.insert(pinned.clone(), facts(true, Some("sha256:9")));
+    let text = &format!("FROM a:1 AS x\nFROM {pinned}\nCOPY --from=x / /\n");
     assert_eq!(
         found(text, &input, &[]),
         "1:6 MissingBasePlatform [linux/arm64]\n2:6 MissingBasePlatform [linux/arm64]\n2:6 PlatformDigestPin [linux/arm64]\n"

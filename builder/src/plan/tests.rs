@@ -326,3 +326,152 @@ fn the_target_s_base_is_found_through_its_stages() {
     assert_eq!(base(through).as_deref(), Some("debian linux/arm64"));
     assert_eq!(base("FROM debian AS a\nFROM scratch\nCOPY --from=a / /\n"), None);
 }
+
+fn stage<'a>(plan: &'a Plan, platform: usize, name: &str) -> &'a StagePlan {
+    plan.platforms[platform].stages.iter().find(|stage| stage.name == name).unwrap()
+}
+
+#[test]
+fn says_why_and_what_would_change_it() {
+    let text = "FROM golang AS build\nRUN go build\nFROM --platform=linux/s390x tool AS tool\nRUN x\nFROM debian\nRUN apt\nCOPY --from=build / /\nCOPY --from=tool / /\n";
+    let made = plan(&parse(text.as_bytes()).unwrap(), &input("linux/amd64 linux/arm64", &[laptop()]));
+    let build = stage(&made, 1, "build");
+    assert_eq!(build.mode, Mode::Emulated);
+    assert_eq!(build.why.as_ref().unwrap().because, Because::Target { line: 1 });
+    let edit = Change::BuildPlatform { line: 1, edit: "FROM --platform=$BUILDPLATFORM golang AS build".into() };
+    assert_eq!(build.change[0], edit);
+    assert_eq!(stage(&made, 0, "build").why, None);
+    let tool = stage(&made, 0, "tool");
+    assert_eq!(tool.mode, Mode::Impossible);
+    assert_eq!(tool.why.as_ref().unwrap().because, Because::Flag { platform: "linux/s390x".into(), line: 3 });
+    let emulator = Change::RegisterEmulator { node: "laptop".into(), architecture: "s390x".into() };
+    assert_eq!(tool.change.last(), Some(&emulator));
+    assert_eq!(
+        stage(&made, 1, "2").change[0],
+        Change::MoveCommands { line: 6 },
+        "the result's own files stay where they are"
+    );
+    assert_eq!((made.totals.run_steps, made.totals.native, made.totals.emulated, made.totals.impossible), (5, 2, 2, 1));
+    assert_eq!(made.totals.saved, 1, "the tool is the same for both");
+}
+
+#[test]
+fn says_what_makes_a_stage_differ() {
+    let text = "ARG SUFFIX=-$TARGETARCH\nFROM --platform=$BUILDPLATFORM a$SUFFIX AS named\nRUN x\nFROM --platform=$BUILDPLATFORM b AS used\nRUN x\nARG TARGETOS\nRUN y\nFROM scratch\nCOPY --from=named / /\nCOPY --from=used / /\n";
+    let made = plan(&parse(text.as_bytes()).unwrap(), &input("linux/arm64 linux/riscv64", &[laptop()]));
+    let taint = |name: &str| stage(&made, 0, name).taint.clone().map(|taint| (taint.argument, taint.line));
+    assert_eq!(taint("named"), Some(("TARGETARCH".into(), 2)));
+    assert_eq!(taint("used"), Some(("TARGETOS".into(), 7)));
+    // Both are Linux: what only looks at the system is the same for both.
+    assert_eq!(stage(&made, 0, "used").shared_with.len(), 1);
+    assert!(!stage(&made, 0, "named").shared);
+}
+
+#[test]
+fn external_images_have_their_platforms() {
+    let text = "FROM --platform=$BUILDPLATFORM golang:1 AS build\nCOPY --from=tool:1 /t /t\nRUN --mount=from=data,target=/d x\nFROM never\nFROM alpine:3\nCOPY --from=build / /\nCOPY --from=ctx / /\n";
+    let mut input = input("linux/amd64 linux/arm64", &[laptop()]);
+    input.named_contexts.insert("ctx".into());
+    let image = |platform: &str, digest: &str| PlatformImage {
+        platform: platform.parse().unwrap(),
+        digest: digest.into(),
+        config: None,
+    };
+    let facts = ImageFacts {
+        digest: "sha256:i".into(),
+        platforms: vec![image("linux/amd64", "sha256:m")],
+        ..ImageFacts::default()
+    };
+    input.images.insert("alpine:3".into(), facts);
+    let made = plan(&parse(text.as_bytes()).unwrap(), &input);
+    let shown: Vec<String> = made
+        .images
+        .iter()
+        .flat_map(|image| {
+            image.platforms.iter().map(move |used| {
+                format!("{} {} {:?} {}", image.name, used.platform, used.available, used.stages.join("+"))
+            })
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "golang:1 linux/amd64 None build",
+            "tool:1 linux/amd64 None build",
+            "tool:1 linux/arm64 None build",
+            "data linux/amd64 None build",
+            "data linux/arm64 None build",
+            "alpine:3 linux/amd64 Some(true) 2",
+            "alpine:3 linux/arm64 Some(false) 2",
+        ]
+    );
+    assert_eq!(made.images[3].digest.as_deref(), Some("sha256:i"));
+}
+
+#[test]
+fn a_base_images_config_counts() {
+    let text = "FROM other AS src\nFROM base\nRUN own\nWORKDIR $HOME/$NONE\nENV X=${NEEDED:?no}\n";
+    let mut input = input("linux/amd64", &[laptop()]);
+    let file = parse(text.as_bytes()).unwrap();
+    assert!(plan(&file, &input).problems.is_empty(), "the base may have NEEDED");
+    let config = ImageConfig {
+        env: vec![("HOME".into(), "/root".into())],
+        on_build: vec!["COPY --from=src /a /a".into(), "RUN <<E\ntrigger\nE".into()],
+    };
+    let image = PlatformImage { platform: input.platforms[0].clone(), digest: "d".into(), config: Some(config) };
+    input.images.insert("base".into(), ImageFacts { platforms: vec![image], ..ImageFacts::default() });
+    let made = plan(&file, &input);
+    let last = stage(&made, 0, "1");
+    assert_eq!((last.run_steps, last.steps, last.needs.as_slice()), (2, 5, &["src".to_owned()][..]));
+    assert!(
+        matches!(&made.problems[0].kind, ProblemKind::Expand { .. }),
+        "now it is known that it has not: {:?}",
+        made.problems
+    );
+    let config = |text: &str| ImageConfig { on_build: vec![text.into()], ..ImageConfig::default() };
+    input.images.get_mut("base").unwrap().platforms[0].config = Some(config("ONBUILD RUN x"));
+    assert!(matches!(&plan(&file, &input).problems[0].kind, ProblemKind::BadTrigger { .. }));
+}
+
+#[test]
+fn a_foreign_frontend_makes_it_a_guess() {
+    let of = |text: &str, args: &[(&str, &str)]| {
+        let mut input = input("linux/amd64", &[laptop()]);
+        input.build_args = args.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        plan(&parse(text.as_bytes()).unwrap(), &input).confidence
+    };
+    assert_eq!(of("FROM a\n", &[]), Confidence::Exact);
+    assert_eq!(of("# syntax=docker/dockerfile:1\nFROM a\n", &[]), Confidence::Exact);
+    assert_eq!(of("# syntax=example.org/other\nFROM a\n", &[]), Confidence::Guess);
+    assert_eq!(of("FROM a\n", &[("BUILDKIT_SYNTAX", "example.org/other")]), Confidence::Guess);
+}
+
+#[test]
+fn wrong_names_and_mounts_are_problems() {
+    let text = "FROM a AS builder\nFROM Builder AS x\nFROM b\nRUN --mount=type=chache x\nCOPY --from=Bad:Name: / /\nENV A=\"x\nCOPY --from=x / /\n";
+    let made = plan(&parse(text.as_bytes()).unwrap(), &input("linux/amd64", &[laptop()]));
+    let shown: Vec<String> =
+        made.problems.iter().map(|p| format!("{}:{} {p}", p.span.unwrap().line, p.span.unwrap().column)).collect();
+    assert_eq!(
+        shown,
+        [
+            "4:5 the mount \"type=chache\" cannot be used",
+            "6:7 cannot expand \"\\\"x\"",
+            "2:6 \"Builder\" is neither a stage nor the name of an image",
+            "5:13 \"Bad:Name:\" is neither a stage nor the name of an image",
+        ]
+    );
+    let ProblemKind::BadImage { stage, .. } = &made.problems[2].kind else { panic!("{:?}", made.problems[2]) };
+    assert_eq!(stage.as_deref(), Some("builder"));
+}
+
+#[test]
+fn a_circle_is_told_with_its_path() {
+    let text = "FROM a AS one\nCOPY --from=three / /\nFROM one AS two\nFROM b AS three\nRUN --mount=from=two,target=/t x\nFROM c\nRUN y\n";
+    let made = plan(&parse(text.as_bytes()).unwrap(), &input("linux/amd64", &[laptop()]));
+    assert_eq!(made.problems[0].to_string(), "circular dependency: one → three → two → one");
+    let forward = "FROM a AS one\nCOPY --from=two / /\nFROM b AS two\nFROM one\n";
+    let made = plan(&parse(forward.as_bytes()).unwrap(), &input("linux/amd64", &[laptop()]));
+    assert_eq!(made.problems[0].to_string(), "stage \"two\" is used in stage \"one\" before it is defined");
+    assert_eq!(made.problems[0].span.map(|span| (span.line, span.column)), Some((2, 13)));
+}
