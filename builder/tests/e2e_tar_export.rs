@@ -38,7 +38,7 @@ async fn build(
     let (context, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     std::fs::write(context.path().join("file"), "content").unwrap();
     let store = Arc::new(LayoutStore::open(dir.path()).await.unwrap());
-    let arrivals = Arc::new(Arrivals::new(Arc::clone(&store), Arc::new(|_| {})));
+    let arrivals = Arc::new(Arrivals::new(Arc::clone(&store), Arc::new(|_, _| {})));
     let watched: Arc<dyn BlobStore> = Arc::new(Watched(Arc::clone(&arrivals)));
     let (events, mut told) = EventSink::channel();
     let request = BuildRequest::of(
