@@ -205,7 +205,7 @@ mod tests {
     #[tokio::test]
     async fn a_missing_blob_of_an_attestation_is_named_with_its_platform() {
         let (_dir, store) = store().await;
-        let arrivals = Arc::new(Arrivals::new(Arc::clone(&store), Arc::new(|_| {})));
+        let arrivals = Arc::new(Arrivals::new(Arc::clone(&store), Arc::new(|_, _| {})));
         let platform: Platform = "linux/arm64".parse().unwrap();
         let text = r#"{"os":"linux","architecture":"arm64","rootfs":{"type":"layers","diff_ids":[]}}"#;
         let config = blob(media_type::OCI_CONFIG, text);
