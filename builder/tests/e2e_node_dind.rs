@@ -68,7 +68,7 @@ async fn starts_a_daemon_and_removes_it_with_its_volumes() {
     let Some(host) = host() else { return };
     let reached = node_bed::reach(&host.builder, &host.env).await.unwrap();
     assert_eq!(reached.name, "dind");
-    let docker = reached.docker.clone().unwrap();
+    let docker = reached.docker.unwrap();
     assert!(docker.version.version.starts_with("28."), "{}", docker.version.version);
     let dind = reached.dind.unwrap();
     let (id, volumes) = (dind.id().to_owned(), host.volumes(dind.id()));

@@ -43,6 +43,17 @@ pub struct WorkerInfo {
     pub platforms: Vec<Platform>,
 }
 
+/// A BuildKit that answered.
+#[derive(Debug)]
+pub struct Greeting {
+    /// The connection to it.
+    pub worker: Worker,
+    /// Its version, where it tells (from 0.11).
+    pub version: Option<String>,
+    /// What its workers run, native platform first.
+    pub platforms: Vec<Platform>,
+}
+
 /// Why a daemon's BuildKit cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
@@ -99,6 +110,17 @@ impl Worker {
             .await
             .map_err(|_| ConnectError::TimedOut(limits.connect))??;
         Ok(Self { channel, limits: Arc::new(limits.clone()) })
+    }
+
+    /// Connects and asks for version and platforms.
+    ///
+    /// # Errors
+    /// [`ConnectError`].
+    pub async fn greet(transport: Transport, limits: &Limits) -> Result<Greeting, ConnectError> {
+        let worker = Self::connect(transport, limits).await?;
+        let (version, workers) = tokio::try_join!(worker.info(), worker.list_workers())?;
+        let platforms = workers.into_iter().flat_map(|worker| worker.platforms).collect();
+        Ok(Greeting { worker, version, platforms })
     }
 
     /// Lists the daemon's workers; a Docker daemon has one.

@@ -16,7 +16,7 @@ pub mod status;
 mod upgrade;
 
 pub use call::{CallAnswer, CallSpec};
-pub use connect::{ConnectError, Worker, WorkerInfo};
+pub use connect::{ConnectError, Greeting, Worker, WorkerInfo};
 pub use error::SolveError;
 pub use export::Export;
 pub use session::{Session, SessionServices};

@@ -1,13 +1,11 @@
 //! A node ready to build on: a daemon that answered, and what is known about it.
 
-use polyarch_registry::oci::Platform;
-
 use super::dial::Transport;
 use super::dind::Dind;
 use super::docker::DockerApi;
 use super::facts::{NodeFacts, Told, facts_from};
 use super::reach::{Reach, ReachError, Reached};
-use crate::buildkit::{ConnectError, Worker};
+use crate::buildkit::{ConnectError, Greeting, Worker};
 
 /// A machine we can build on.
 #[derive(Debug)]
@@ -61,9 +59,13 @@ impl Reach<'_> {
     /// # Errors
     /// [`ProbeError`]; a Docker-in-Docker container started on the way is removed.
     pub async fn node(&self, builder: &str) -> Result<Node, ProbeError> {
-        let reached = self.builder(builder).await?;
-        match self.ask_buildkit(&reached).await {
-            Ok((worker, facts)) => Ok(node(reached, worker, facts)),
+        let mut reached = self.builder(builder).await?;
+        let greeted = match reached.docker.as_mut().and_then(|docker| docker.greeted.take()) {
+            Some(greeted) => greeted,
+            None => Worker::greet(reached.transport.clone(), self.limits).await,
+        };
+        match greeted {
+            Ok(greeting) => Ok(node(reached, greeting)),
             Err(source) => {
                 if let Some(dind) = reached.dind {
                     // A failure leaves the guard's own attempt and the next run's sweep.
@@ -73,18 +75,12 @@ impl Reach<'_> {
             }
         }
     }
-
-    async fn ask_buildkit(&self, reached: &Reached) -> Result<(Worker, NodeFacts), ConnectError> {
-        let worker = Worker::connect(reached.transport.clone(), self.limits).await?;
-        let (version, workers) = tokio::try_join!(worker.info(), worker.list_workers())?;
-        let platforms: Vec<Platform> = workers.into_iter().flat_map(|worker| worker.platforms).collect();
-        let docker = reached.docker.as_ref().map(|docker| (&docker.version, &docker.info));
-        let facts = facts_from(&Told { docker, buildkit: version.as_deref(), platforms: &platforms });
-        Ok((worker, facts))
-    }
 }
 
-fn node(reached: Reached, worker: Worker, facts: NodeFacts) -> Node {
+fn node(reached: Reached, greeting: Greeting) -> Node {
+    let Greeting { worker, version, platforms } = greeting;
+    let docker = reached.docker.as_ref().map(|docker| (&docker.version, &docker.info));
+    let facts = facts_from(&Told { docker, buildkit: version.as_deref(), platforms: &platforms });
     let Reached { name, builder, transport, docker, dind } = reached;
     Node { name, builder, transport, worker, docker: docker.map(|docker| docker.api), facts, dind }
 }

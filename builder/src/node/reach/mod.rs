@@ -19,6 +19,7 @@ use super::dialers::{Alpn, ExecDialer, SshDialer, TcpDialer, TlsDialer, UnixDial
 use super::dind::{Dind, DindStore};
 use super::docker::{DaemonInfo, DaemonVersion, DockerApi};
 use super::endpoint::{Endpoint, EndpointError, HostEnv, SshTarget, TcpTarget};
+use crate::buildkit::{ConnectError, Greeting, Worker};
 use crate::event::EventKind;
 use crate::event_sink::EventSink;
 use crate::limits::Limits;
@@ -44,7 +45,7 @@ pub struct Reached {
 }
 
 /// A Docker daemon that answered.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Docker {
     /// Its API.
     pub api: DockerApi,
@@ -52,6 +53,8 @@ pub struct Docker {
     pub version: DaemonVersion,
     /// Its configuration.
     pub info: DaemonInfo,
+    /// What its BuildKit answered, until someone takes it.
+    pub greeted: Option<Result<Greeting, ConnectError>>,
 }
 
 /// What all attempts share.
@@ -189,14 +192,14 @@ impl Reach<'_> {
     async fn ask(&self, text: &str, dialer: Arc<dyn Dialer>) -> Result<Docker, ReachError> {
         let wrap = |source| ReachError::Docker { builder: text.to_owned(), source };
         let api = DockerApi::new(dialer, self.limits).map_err(wrap)?;
-        // Side by side: a daemon takes milliseconds for each.
-        let (version, info) = tokio::join!(api.version(), api.info());
-        let version = version.map_err(wrap)?;
+        // Side by side: a daemon takes milliseconds for each. BuildKit's refusal counts only where BuildKit is wanted.
+        let buildkit = Worker::greet(Transport::DockerApi(Arc::clone(api.dialer())), self.limits);
+        let asked = tokio::try_join!(api.version(), api.info(), async { Ok(buildkit.await) });
+        let (version, info, greeted) = asked.map_err(wrap)?;
         if version.podman {
             return Err(ReachError::Podman { builder: text.to_owned(), version: version.version });
         }
-        let info = info.map_err(wrap)?;
-        Ok(Docker { api, version, info })
+        Ok(Docker { api, version, info, greeted: Some(greeted) })
     }
 }
 
