@@ -112,17 +112,22 @@ fn main() {
 
 fn fuzz(name: &str, run: fn(&[u8]), executions: u64, seed: u64, corpus: &[Vec<u8>]) -> Duration {
     let mut random = StdRng::seed_from_u64(seed);
-    let mut slowest = Duration::ZERO;
+    let (mut slowest, mut worst) = (Duration::ZERO, Vec::new());
     for at in 0..executions {
         let input = mutated(&mut random, corpus);
         let start = Instant::now();
         let outcome = catch_unwind(|| run(&input));
         let took = start.elapsed();
-        slowest = slowest.max(took);
+        if took > slowest {
+            (slowest, worst) = (took, input.clone());
+        }
         if outcome.is_err() || took > Duration::from_secs(1) {
             println!("{name}: execution {at} of seed {seed} took {took:?}:\n{:?}", String::from_utf8_lossy(&input));
             std::process::abort();
         }
+    }
+    if slowest > Duration::from_millis(100) {
+        println!("{name}: this took {slowest:?}:\n{:?}", String::from_utf8_lossy(&worst));
     }
     slowest
 }
