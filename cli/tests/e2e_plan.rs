@@ -1,0 +1,72 @@
+//! `plan`, `check` and `build --deny` with real daemons and a registry.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::process::Command;
+
+use polyarch_testkit::require;
+
+fn run(dockerfile: &str, args: &[&str]) -> (Option<i32>, String, String) {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("Dockerfile"), dockerfile).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_polyarch"));
+    command.args(args).env_clear().env("HOME", dir.path()).env("POLYARCH_STORE", dir.path().join("store"));
+    let output = command.current_dir(dir.path()).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn all_platforms_of_the_base_are_planned() {
+    let (builder, base) = (require!("BED_DOCKER28"), require!("BED_BASE_IMAGE"));
+    let text = format!("FROM {base} AS one\nFROM one\nCOPY a b\n");
+    let (code, out, err) =
+        run(&text, &["plan", "--builder", &builder, "--platform", "all-from-base", "--format", "json"]);
+    assert_eq!(code, Some(0), "{err}");
+    let plan: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let platforms = plan["platforms"].as_array().unwrap();
+    let mut names: Vec<&str> = platforms.iter().map(|one| one["platform"]["architecture"].as_str().unwrap()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["amd64", "arm", "arm64", "riscv64"]);
+    let (code, _, err) = run("FROM scratch\n", &["plan", "--builder", &builder, "--platform", "all-from-base"]);
+    assert_eq!(code, Some(3));
+    assert!(err.contains("no base image to take platforms from"), "{err}");
+}
+
+#[test]
+fn emulation_can_be_denied() {
+    let (builder, base) = (require!("BED_DOCKER28"), require!("BED_BASE_IMAGE"));
+    let text = format!("FROM {base} AS tools\nRUN true > /t\nFROM scratch\nCOPY --from=tools /t /t\n");
+    let args =
+        |command| [command, ".", "--builder", &builder, "--platform", "linux/amd64,linux/arm64", "--deny", "emulated"];
+    for command in ["plan", "build"] {
+        let (code, _, err) = run(&text, &args(command));
+        assert_eq!(code, Some(3), "{err}");
+        assert!(err.contains("stage \"tools\" would be emulated for linux/arm64 (1 RUN step)"), "{err}");
+        let edit = format!("hint: cross-compile: line 1 becomes `FROM --platform=$BUILDPLATFORM {base} AS tools`");
+        assert!(err.contains(&edit), "{err}");
+    }
+    let native = text.replace("FROM ", "FROM --platform=$BUILDPLATFORM ");
+    let (code, _, err) = run(&native, &args("build"));
+    assert_eq!(code, Some(0), "{err}");
+}
+
+#[test]
+fn the_daemons_own_rules_are_added() {
+    let base = require!("BED_BASE_IMAGE");
+    let text = format!("FROM {base} AS First\nARG TARGETARCH=amd64\nCMD true\n");
+    let ours = ["TargetArgDefault"];
+    let all = ["JSONArgsRecommended", "StageNameCasing", "TargetArgDefault"];
+    for (builder, want) in [(require!("BED_DOCKER28"), &all[..]), (require!("BED_DOCKER20"), &ours[..])] {
+        let args = ["check", "--builder", &builder, "--platform", "linux/amd64,linux/arm64", "--format", "json"];
+        let (code, out, err) = run(&text, &args);
+        assert_eq!(code, Some(7), "{err}");
+        let found: serde_json::Value = serde_json::from_str(&out).unwrap();
+        let findings = found["findings"].as_array().unwrap();
+        let mut rules: Vec<&str> = findings.iter().map(|finding| finding["rule"].as_str().unwrap()).collect();
+        rules.sort_unstable();
+        assert_eq!(rules, want, "{out}");
+        assert_eq!(err.contains("BuildKit's own rules were not checked"), want.len() == 1, "{err}");
+        assert!(findings.iter().all(|finding| finding["platforms"].as_array().unwrap().is_empty()), "{out}");
+    }
+}
