@@ -50,8 +50,8 @@ fn ten_thousand_stages_in_a_circle() {
 /// One instruction of megabytes, and a file of lines that are all wrong.
 #[test]
 fn long_instructions_and_wrong_lines() {
-    let words = "a=\"b $c\" ".repeat(200_000);
-    let plan = planned(&format!("FROM x\nENV {words}\nRUN {}\n", "\\\n y".repeat(200_000)));
+    let words = "a=\"b $c\" \\\n ".repeat(200_000);
+    let plan = planned(&format!("FROM x\nENV {words}x=1\nRUN {}\n", "\\\n y".repeat(200_000)));
     assert_eq!(plan.totals.run_steps, 2);
     assert_eq!(parse("RNU x\n".repeat(1_000_000).as_bytes()).unwrap_err().len(), 100);
 }

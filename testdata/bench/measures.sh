@@ -18,6 +18,33 @@ measure_cached() {
 		"$(mib "$(highest cached-polyarch.kib)" 1024)" "$(mib "$(highest cached-buildx.kib)" 1024)" MiB 28
 }
 
+# The plan of a Dockerfile of 60 stages for 8 platforms, offline; and of 2,000 and 8,000 stages, which must grow linearly.
+measure_plan() {
+	local count i file
+	local platforms=linux/amd64,linux/arm64,linux/arm/v7,linux/arm/v6,linux/386,linux/ppc64le,linux/s390x,linux/riscv64
+	for count in 60 2000 8000; do
+		file=$WORK/plan-$count/Dockerfile
+		mkdir -p "${file%/*}"
+		for ((i = 0; i < count; i += 4)); do
+			# shellcheck disable=SC2016
+			printf 'FROM --platform=$BUILDPLATFORM golang:1 AS s%d\nARG TARGETARCH\nRUN make %d\nFROM s%d AS s%d\nCOPY --from=s%d /o /o\nRUN x\n' \
+				$i $i $i $((i + 1)) $i
+			printf 'FROM alpine AS s%d\nRUN apk add x\nCOPY --from=s%d /o /o\nFROM debian AS s%d\nRUN --mount=type=bind,from=s%d,target=/m y\n' \
+				$((i + 2)) $((i + 1)) $((i + 3)) $((i + 2))
+		done >"$file"
+		printf 'FROM scratch\n' >>"$file"
+		for ((i = 0; i < count; i++)); do printf 'COPY --from=s%d /o /o\n' $i; done >>"$file"
+		for ((i = 0; i < RUNS; i++)); do
+			# 3 is a platform this machine has no emulator for; the plan is the same work.
+			# shellcheck disable=SC2016
+			timed "plan-$count" sh -c '"$@" || [ $? = 3 ]' sh \
+				"$POLYARCH" plan "${file%/*}" --offline --format json --platform "$platforms" -o "$WORK/plan.json"
+		done
+		row "plan of $count stages, 8 platforms, offline: wall" "$(seconds "$(median "plan-$count.ms")")" - s \
+			"$([ $count = 60 ] && echo 0.02 || echo -)"
+	done
+}
+
 # A large base layer and a small one that changed: what the second build moves. A relay on the daemon's socket and one
 # before the registry count every byte of every connection, protocol included.
 measure_base() {

@@ -52,7 +52,7 @@ fn healthcheck(instruction: &Instruction) -> Result<(), ParseErrorKind> {
         "NONE" if rest.trim().is_empty() => Ok(()),
         "NONE" => Err(fault(instruction, "NONE takes no arguments")),
         "CMD" if rest.trim().is_empty() => Err(fault(instruction, "CMD needs a command")),
-        "CMD" => retries(instruction),
+        "CMD" => retries(instruction).and_then(|()| intervals(instruction)),
         _ => Err(fault(instruction, "takes NONE, or CMD and a command")),
     }
 }
@@ -62,6 +62,47 @@ fn retries(instruction: &Instruction) -> Result<(), ParseErrorKind> {
         None | Some(Ok(0..)) => Ok(()),
         Some(_) => Err(fault(instruction, "--retries takes a number that is not negative")),
     }
+}
+
+fn intervals(instruction: &Instruction) -> Result<(), ParseErrorKind> {
+    for flag in ["interval", "timeout", "start-period", "start-interval"] {
+        let is_fine =
+            |text: &str| text.is_empty() || duration(text).is_some_and(|nanos| nanos == 0 || nanos >= 1_000_000);
+        if !instruction.flag(flag).is_none_or(is_fine) {
+            let fault = "is a time such as 30s or 1m30s, at least 1ms".to_owned();
+            return Err(ParseErrorKind::BadFlag { keyword: "HEALTHCHECK", flag: format!("--{flag}"), fault });
+        }
+    }
+    Ok(())
+}
+
+/// Reads a Go duration (`1h2m3.5s`) in nanoseconds; negative ones are none here.
+fn duration(text: &str) -> Option<u128> {
+    const UNITS: [(&str, u128); 8] = [
+        ("ns", 1),
+        ("us", 1_000),
+        ("µs", 1_000),
+        ("μs", 1_000),
+        ("ms", 1_000_000),
+        ("s", 1_000_000_000),
+        ("m", 60_000_000_000),
+        ("h", 3_600_000_000_000),
+    ];
+    let mut rest = text.strip_prefix('+').unwrap_or(text);
+    if rest == "0" {
+        return Some(0);
+    }
+    let mut total: u128 = 0;
+    while !rest.is_empty() {
+        let number = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (digits, after) = rest.split_at(number);
+        let unit = after.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(after.len());
+        let scale = UNITS.iter().find(|(name, _)| *name == &after[..unit])?.1;
+        let value: f64 = digits.parse().ok()?;
+        total = total.checked_add((value * scale as f64) as u128)?;
+        rest = &after[unit..];
+    }
+    (!text.is_empty()).then_some(total)
 }
 
 /// The values BuildKit refuses while parsing; what a mount says is read when its stage is built.

@@ -25,9 +25,6 @@ impl Directives {
         let mut errors = Vec::new();
         let mut seen: Vec<&'static str> = Vec::new();
         for (at, line) in lines.enumerate() {
-            if at == 0 && line.starts_with("#!") {
-                continue;
-            }
             let Some((name, value)) = directive(line, "#") else { break };
             if seen.contains(&name) {
                 errors.push((at, ParseErrorKind::RepeatedDirective(name.to_owned())));

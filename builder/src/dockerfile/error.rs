@@ -97,6 +97,9 @@ pub enum ParseErrorKind {
     /// A variable in a place where none are expanded.
     #[error("variable expansion is not supported in {0:?}")]
     NoExpansion(String),
+    /// A line is longer than BuildKit reads.
+    #[error("the line is longer than 65535 bytes")]
+    LineTooLong,
     /// The text is not UTF-8.
     #[error("the line is not UTF-8")]
     NotUtf8,
@@ -129,6 +132,7 @@ impl ParseErrorKind {
             Self::NotStrings => "put every argument in double quotes",
             Self::NotNameValue(_) => "write name=value; a value with spaces needs quotes",
             Self::NoExpansion(_) => "name a stage: `FROM image:$TAG AS alias`, then --from=alias",
+            Self::LineTooLong => "break it with a line continuation, or move the text into a file and COPY it",
             Self::NotUtf8 => "save the file as UTF-8",
             Self::BadTrigger(_) => "write the instruction in the Dockerfile that builds on this image",
             _ => return None,

@@ -29,8 +29,10 @@ pub struct Instruction {
     pub span: Span,
     /// Its whole text and where each part of it stands.
     pub source: Arc<Source>,
-    /// The trigger, if this is ONBUILD.
+    /// The trigger, if this is ONBUILD and it can be read.
     pub trigger: Option<Box<Instruction>>,
+    /// Why it cannot: an error only for the stages it would run in.
+    pub bad_trigger: Option<Box<ParseErrorKind>>,
 }
 
 impl Instruction {
@@ -99,26 +101,21 @@ impl Instruction {
             return Err(ParseErrorKind::BadTrigger(keyword.name()));
         }
         if keyword == Keyword::Onbuild && !rest.is_empty() {
-            let inner = Self::read(rest, source, span, heredocs.clone(), true)?;
+            let (trigger, bad_trigger) = match Self::read(rest, source, span, heredocs.clone(), true) {
+                Err(error @ ParseErrorKind::BadTrigger(_)) => return Err(error),
+                Err(error) => (None, Some(Box::new(error))),
+                Ok(inner) => (Some(Box::new(inner)), None),
+            };
             let (arguments, source) = (rest.to_owned(), Arc::clone(source));
-            let trigger = Some(Box::new(inner));
-            return Ok(Self {
-                keyword,
-                flags: Vec::new(),
-                arguments,
-                form: Form::Shell,
-                heredocs,
-                span,
-                source,
-                trigger,
-            });
+            let (flags, form) = (Vec::new(), Form::Shell);
+            return Ok(Self { keyword, flags, arguments, form, heredocs, span, source, trigger, bad_trigger });
         }
         let (words, arguments) = take_flags(rest);
         let flags = flags::parse(keyword, &words)?;
         let arguments = arguments.trim().to_owned();
         let form = Form::parse(keyword, &arguments)?;
         let source = Arc::clone(source);
-        Ok(Self { keyword, flags, arguments, form, heredocs, span, source, trigger: None })
+        Ok(Self { keyword, flags, arguments, form, heredocs, span, source, trigger: None, bad_trigger: None })
     }
 }
 

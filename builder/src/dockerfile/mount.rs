@@ -143,6 +143,11 @@ impl Mount {
         if self.sharing.is_some() && self.kind != MountKind::Cache {
             return Err(fault("sharing is for cache mounts".to_owned()));
         }
+        let needs_target = matches!(self.kind, MountKind::Bind | MountKind::Cache | MountKind::Tmpfs);
+        let target = self.target.as_deref().unwrap_or("");
+        if needs_target && target.trim_end_matches(['/', '.']).is_empty() {
+            return Err(fault("it needs a target other than /".to_owned()));
+        }
         if self.kind == MountKind::Secret && self.from.is_some() {
             return Err(fault("a secret mount has no `from`".to_owned()));
         }

@@ -12,6 +12,9 @@ use super::stage::{Assignment, Dockerfile, Stage};
 /// More errors help nobody, and a file that is no Dockerfile would have one for every line.
 const MOST_ERRORS: usize = 100;
 
+/// Longest line BuildKit reads, in bytes (`bufio.MaxScanTokenSize`).
+const LONGEST_LINE: usize = 65_535;
+
 /// Longest piece of a line kept for a message, in characters.
 const LINE_TEXT: usize = 4096;
 
@@ -28,6 +31,9 @@ pub fn parse(bytes: &[u8]) -> Result<Dockerfile, Vec<ParseError>> {
         let before = bytes.get(..e.valid_up_to()).unwrap_or_default();
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
         builder.error(Span::at(number(line), 1), ParseErrorKind::NotUtf8);
+    }
+    if let Some(at) = lines.iter().position(|line| line.len() > LONGEST_LINE) {
+        builder.error(Span::at(number(at + 1), 1), ParseErrorKind::LineTooLong);
     }
     let (directives, wrong) = Directives::read(lines.iter().copied());
     for (at, kind) in wrong {

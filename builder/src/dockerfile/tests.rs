@@ -63,7 +63,8 @@ fn a_backtick_can_be_the_escape() {
 fn directives_end_at_the_first_other_line() {
     assert_eq!(ok("# a comment\n# escape=`\nFROM a\n").directives, Directives::default());
     assert_eq!(ok("\n# escape=`\nFROM a\n").directives, Directives::default());
-    assert!(ok("#!/usr/bin/env x\n# escape=`\nFROM a\n").directives.backtick);
+    // `#!` is skipped only where the frontend is looked for.
+    assert!(!ok("#!/usr/bin/env x\n# escape=`\nFROM a\n").directives.backtick);
 }
 
 #[test]
@@ -126,6 +127,16 @@ fn reports_every_error_with_its_line() {
         ("FROM a\nHEALTHCHECK NONE x\n", 1, "HEALTHCHECK NONE takes no arguments"),
         ("FROM a\nHEALTHCHECK CMD\n", 1, "HEALTHCHECK CMD needs a command"),
         ("FROM a\nHEALTHCHECK --retries=-1 CMD x\n", 1, "HEALTHCHECK --retries takes a number that is not negative"),
+        (
+            "FROM a\nHEALTHCHECK --interval=abc CMD x\n",
+            13,
+            "--interval of HEALTHCHECK is a time such as 30s or 1m30s, at least 1ms",
+        ),
+        (
+            "FROM a\nHEALTHCHECK --timeout=1us CMD x\n",
+            13,
+            "--timeout of HEALTHCHECK is a time such as 30s or 1m30s, at least 1ms",
+        ),
         ("FROM a\nHEALTHCHECK x\n", 1, "HEALTHCHECK takes NONE, or CMD and a command"),
         ("FROM a\nCOPY a <<E\nE\n", 1, "COPY cannot have a heredoc as its destination"),
         ("FROM a\nRUN --network=x y\n", 1, "RUN --network is default, none or host"),
@@ -143,6 +154,8 @@ fn reports_every_error_with_its_line() {
     assert_eq!((error.span, error.line_text.as_str()), (Span { line: 2, column: 3, end_line: 2 }, "  RNU x"));
     assert_eq!(error.to_string(), "line 2: unknown instruction \"RNU\"");
     assert_eq!(parse(b"FROM a\nRUN \xff").expect_err("not UTF-8")[0].kind, NotUtf8);
+    assert_eq!(kinds(&format!("FROM a\nRUN {}\n", "x".repeat(65_532))), [(2, LineTooLong)]);
+    ok(&format!("FROM a\nRUN {}\n", "x".repeat(65_531)));
 }
 
 #[test]
@@ -217,7 +230,9 @@ fn mounts_are_read() {
         ("type=chache", "cache"),
         ("type=cache,taget=/x", "target"),
         ("target", "target"),
-        ("type=bind,sharing=locked", ""),
+        ("type=bind,target=/x,sharing=locked", ""),
+        ("type=cache", ""),
+        ("target=/", ""),
         ("type=cache,sharing=lock", ""),
         ("type=secret,from=x", ""),
         ("type=cache,mode=9", ""),

@@ -3,6 +3,7 @@
 //! Owns: parsing of ignore files, pattern compilation, matching with parent directories and `!` exceptions.
 //! Never: touches the file system; never backtracks, so a hostile pattern costs pattern length times path length.
 
+mod choice;
 mod file;
 mod glob;
 mod nfa;
@@ -12,6 +13,7 @@ mod set;
 #[cfg(test)]
 mod tests;
 
+pub use choice::candidates;
 pub use file::parse_ignore_file;
 pub use glob::Glob;
 pub use path::clean;

@@ -4,7 +4,7 @@ use std::iter::once;
 
 use super::problem::{Problem, ProblemKind};
 use super::resolve::{Resolved, ResolvedBase, StageNames};
-use crate::dockerfile::{Dockerfile, Instruction, Reference};
+use crate::dockerfile::{Dockerfile, Instruction, Keyword, Reference};
 
 /// The stages of one platform and how they depend on each other.
 pub(super) struct Graph<'a> {
@@ -16,6 +16,13 @@ pub(super) struct Graph<'a> {
 impl<'a> Graph<'a> {
     /// Returns what runs in a stage: the triggers of what it begins with, then its own instructions.
     pub(super) fn instructions(&self, stage: usize) -> impl Iterator<Item = &'a Instruction> + use<'a> {
+        let own = self.resolved[stage].as_ref().filter(|stage| !stage.replaced);
+        let instructions = own.map_or(&[][..], |_| &self.file.stages[stage].instructions);
+        self.triggers(stage).chain(instructions.iter().filter(|one| one.keyword != Keyword::Onbuild))
+    }
+
+    /// Returns the triggers of what a stage begins with.
+    pub(super) fn triggers(&self, stage: usize) -> impl Iterator<Item = &'a Instruction> + use<'a> {
         let (file, resolved) = (self.file, self.resolved);
         let own = resolved[stage].as_ref().filter(|stage| !stage.replaced);
         let base = own.and_then(|own| match own.base {
@@ -25,8 +32,7 @@ impl<'a> Graph<'a> {
         let inherited = base.map_or(&[][..], |base| &file.stages[base].instructions);
         let triggers = inherited.iter().filter_map(|instruction| instruction.trigger.as_deref());
         let of_image = own.map_or(&[][..], |own| &own.triggers);
-        let instructions = own.map_or(&[][..], |_| &file.stages[stage].instructions);
-        of_image.iter().chain(triggers).chain(instructions.iter().filter(|instruction| instruction.trigger.is_none()))
+        of_image.iter().chain(triggers)
     }
 
     /// Returns the stage a reference names, `None` for an image (BuildKit `toCommand`, `detectRunMount`).
@@ -40,7 +46,8 @@ impl<'a> Graph<'a> {
 
     /// Returns the stages reached from `target`, in the order of the file, and what is wrong with their references.
     pub(super) fn reached(&self, target: usize) -> (Vec<usize>, Vec<Problem>) {
-        let mut problems: Vec<Problem> = self.cycle().into_iter().collect();
+        let mut problems: Vec<Problem> = self.cycle().into_iter().chain(self.bad_indexes()).collect();
+        let is_circular = problems.iter().any(|problem| matches!(problem.kind, ProblemKind::Circular(_)));
         let mut reached = vec![false; self.file.stages.len()];
         let mut waiting = vec![target];
         reached[target] = true;
@@ -54,8 +61,9 @@ impl<'a> Graph<'a> {
                 match self.dependency(stage, &reference) {
                     Ok(Some(needed)) if !std::mem::replace(&mut reached[needed], true) => waiting.push(needed),
                     Ok(_) => {}
-                    // A circle is told as one.
-                    Err(ProblemKind::UsedBeforeDefined { .. }) if !problems.is_empty() => {}
+                    // A circle is told as one, an index with those of all stages.
+                    Err(ProblemKind::UsedBeforeDefined { .. }) if is_circular => {}
+                    Err(ProblemKind::BadIndex(_)) => {}
                     Err(kind) => {
                         let span = Some(instruction.point_at(&reference.name));
                         problems.push(Problem { kind, span });
@@ -65,6 +73,17 @@ impl<'a> Graph<'a> {
         }
         problems.sort_by_key(|problem| problem.span);
         ((0..reached.len()).filter(|stage| reached[*stage]).collect(), problems)
+    }
+
+    /// Indexes that do not exist, also in stages that are not reached.
+    fn bad_indexes(&self) -> Vec<Problem> {
+        let count = self.file.stages.len();
+        let all = (0..count).flat_map(|stage| self.references(stage));
+        let bad = all.filter_map(|(instruction, reference)| {
+            let kind = self.lookup(&reference).err()?;
+            Some(Problem { kind, span: Some(instruction.point_at(&reference.name)) })
+        });
+        bad.take(100).collect()
     }
 
     /// Returns a stage's name, or its index.

@@ -66,7 +66,8 @@ pub(super) fn mentions(
         for instruction in graph.instructions(stage) {
             for reference in instruction.references() {
                 // An image named there has the target's platform, whatever the stage's is.
-                if matches!(graph.lookup(&reference), Ok(None)) && !is_context(&reference.name) {
+                let is_image = matches!(graph.lookup(&reference), Ok(None)) && reference.name != "scratch";
+                if is_image && !is_context(&reference.name) {
                     let span = instruction.point_at(&reference.name);
                     list.push(Mention { name: reference.name, platform: target.clone(), stage: name.clone(), span });
                 }

@@ -21,6 +21,7 @@ mod stage;
 #[cfg(test)]
 mod tests;
 mod unused;
+mod values;
 mod walk;
 
 pub use args::TARGET_ARGS;

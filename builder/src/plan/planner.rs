@@ -137,6 +137,7 @@ fn join(mut plan: Plan, drafts: Vec<Draft<'_>>, input: &PlanInput) -> Plan {
         }
         plan.platforms.push(draft.finish(&sharing));
     }
+    plan.problems.sort_by_key(|problem| problem.span);
     plan.images = images::join(mentions, input);
     plan
 }
@@ -199,12 +200,14 @@ impl<'a> Planner<'a> {
 /// As BuildKit counts them for its progress (`cmdTotal`).
 fn steps(graph: &Graph<'_>, stage: usize) -> usize {
     let is_step = |keyword| matches!(keyword, Keyword::Run | Keyword::Copy | Keyword::Add | Keyword::Workdir);
-    let own = graph.instructions(stage).filter(|instruction| is_step(instruction.keyword)).count();
+    // Of triggers it counts every one.
+    let triggers = graph.triggers(stage).count();
+    let own = graph.instructions(stage).skip(triggers).filter(|instruction| is_step(instruction.keyword)).count();
     let image = matches!(
         &graph.resolved[stage],
         Some(Resolved { base: ResolvedBase::Image(_) | ResolvedBase::Context(_), .. })
     );
-    own + usize::from(image)
+    own + triggers + usize::from(image)
 }
 
 /// The stages whose files are in the result as they are.

@@ -96,6 +96,14 @@ pub enum ProblemKind {
         #[source]
         source: MountError,
     },
+    /// A port or a signal is none.
+    #[error("{keyword} cannot take {value:?}")]
+    BadValue {
+        /// The instruction.
+        keyword: &'static str,
+        /// The value after expansion.
+        value: String,
+    },
     /// An ONBUILD trigger of a base image cannot be used.
     #[error("an ONBUILD trigger of {base:?} cannot be used")]
     BadTrigger {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use polyarch_registry::oci::Platform;
+use polyarch_registry::oci::{Platform, Reference};
 
 use super::args::{Globals, expand_with};
 use super::env::Var;
@@ -83,16 +83,28 @@ impl<'a> Resolver<'a> {
         Ok(match self.names.before(&base, earlier.len()) {
             // The platform is the other stage's, whatever the flag says.
             Some(at) => {
+                self.check_triggers(at, stage)?;
                 let platform = earlier[at].as_ref().map_or(platform, |stage| stage.platform.clone());
                 plain(ResolvedBase::Stage(at), platform, false)
             }
             None if base == "scratch" => plain(ResolvedBase::Scratch, self.target.clone(), false),
             None if self.contexts.replaces(&base, &platform) => plain(ResolvedBase::Context(base), platform, false),
             None => {
+                self.check_name(&base).map_err(|kind| Problem { kind, span: Some(at(&stage.base)) })?;
                 let config = self.input.image(&base, &platform).and_then(|image| image.config.as_ref());
                 let triggers = config.map(|config| self.triggers(config, stage)).transpose()?.unwrap_or_default();
                 Resolved { config, triggers, ..plain(ResolvedBase::Image(base), platform, false) }
             }
+        })
+    }
+
+    /// Every FROM must name an image, also in a stage that is not reached.
+    fn check_name(&self, name: &str) -> Result<(), ProblemKind> {
+        let stage = || self.names.last(name).and_then(|at| self.file.stages[at].name.clone());
+        name.parse::<Reference>().map(drop).map_err(|source| ProblemKind::BadImage {
+            name: name.to_owned(),
+            stage: stage(),
+            source,
         })
     }
 
@@ -102,6 +114,18 @@ impl<'a> Resolver<'a> {
             return Err(ProblemKind::BlankBase(stage.base.clone()));
         }
         Ok((base.value.as_ref().to_owned(), base.taint))
+    }
+
+    /// The triggers of the stage a stage begins with run in it, and must be readable now.
+    fn check_triggers(&self, base: usize, stage: &Stage) -> Result<(), Problem> {
+        let bad = self.file.stages[base].instructions.iter().find_map(|one| one.bad_trigger.clone());
+        match bad {
+            Some(source) => Err(Problem {
+                kind: ProblemKind::BadTrigger { base: stage.base.clone(), source },
+                span: Some(stage.span),
+            }),
+            None => Ok(()),
+        }
     }
 
     fn triggers(&self, config: &ImageConfig, stage: &Stage) -> Result<Vec<Instruction>, Problem> {

@@ -455,13 +455,13 @@ fn wrong_names_and_mounts_are_problems() {
     assert_eq!(
         shown,
         [
-            "4:5 the mount \"type=chache\" cannot be used",
-            "6:7 cannot expand \"\\\"x\"",
             "2:6 \"Builder\" is neither a stage nor the name of an image",
+            "4:5 the mount \"type=chache\" cannot be used",
             "5:13 \"Bad:Name:\" is neither a stage nor the name of an image",
+            "6:7 cannot expand \"\\\"x\"",
         ]
     );
-    let ProblemKind::BadImage { stage, .. } = &made.problems[2].kind else { panic!("{:?}", made.problems[2]) };
+    let ProblemKind::BadImage { stage, .. } = &made.problems[0].kind else { panic!("{:?}", made.problems[0]) };
     assert_eq!(stage.as_deref(), Some("builder"));
 }
 

@@ -16,6 +16,7 @@ use super::graph::Graph;
 use super::problem::{Problem, ProblemKind};
 use super::resolve::{Resolved, ResolvedBase};
 use super::stage::{ArgPlan, Taint};
+use super::values::{is_port, is_signal};
 use crate::dockerfile::{
     Assignment, ExpandError, Instruction, Keyword, Mount, MountError, Span, expand, expand_heredoc,
 };
@@ -99,7 +100,13 @@ impl Walker<'_> {
             let line = self.graph.file.stages[stage].span.line;
             state.taint = Some(Taint { argument: argument.as_ref().to_owned(), line });
         }
-        for instruction in self.graph.instructions(stage) {
+        let triggers = self.graph.triggers(stage).count();
+        for (at, instruction) in self.graph.instructions(stage).enumerate() {
+            if at == triggers {
+                // What a trigger declares stands where it is triggered.
+                let line = self.graph.file.stages[stage].span.line;
+                state.args.iter_mut().for_each(|arg| arg.line = line);
+            }
             let mut told = self.told.borrow_mut();
             told.steps += 1;
             if told.steps > MOST_STEPS || told.expanded > MOST_EXPANDED {
@@ -152,7 +159,8 @@ impl Walker<'_> {
                 state.stain(taint, instruction);
                 self.stain_by_inputs(instruction, state, states);
             }
-            Keyword::Expose | Keyword::Volume | Keyword::Stopsignal => drop(words.parts()),
+            Keyword::Expose | Keyword::Stopsignal => words.check(),
+            Keyword::Volume => drop(words.parts()),
             _ => {}
         }
     }
@@ -190,14 +198,13 @@ impl Walker<'_> {
     /// ARG: the build argument, else the default, else the global value; else it stays unset.
     fn declare(&self, arg: &Assignment, instruction: &Instruction, state: &mut StageState) {
         let words = Words { walker: self, instruction, state: &state.clone_env() };
-        let name = words.one(&arg.name).value;
-        let given = self.build_args.get(name.as_ref()).map(|value| Var::plain(value));
+        let given = self.build_args.get(&arg.name).map(|value| Var::plain(value));
         let value = given.or_else(|| arg.value.as_deref().map(|word| words.one(word)));
-        let value = value.or_else(|| self.globals.get(name.as_ref()).cloned());
+        let value = value.or_else(|| self.globals.get(&arg.name).cloned());
         let text = value.as_ref().map(|var| var.value.as_ref().to_owned());
-        state.args.push(ArgPlan { name: name.as_ref().to_owned(), value: text, line: instruction.span.line });
-        if let Some(var) = value.filter(|_| !NOT_IN_ENV.contains(&name.as_ref())) {
-            state.env.insert(&name, var);
+        state.args.push(ArgPlan { name: arg.name.clone(), value: text, line: instruction.span.line });
+        if let Some(var) = value.filter(|_| !NOT_IN_ENV.contains(&arg.name.as_str())) {
+            state.env.insert(&arg.name, var);
         }
     }
 
@@ -282,6 +289,20 @@ impl Words<'_> {
             }
             Var::plain(word)
         })
+    }
+
+    /// Ports and signals are read after expansion.
+    fn check(&self) {
+        let is_port_list = self.instruction.keyword == Keyword::Expose;
+        for value in self.parts().0.iter().skip(1) {
+            let words: Vec<&str> = if is_port_list { value.split_whitespace().collect() } else { vec![value] };
+            let is_known = if is_port_list { is_port } else { is_signal };
+            if let Some(word) = words.into_iter().find(|word| !is_known(word)) {
+                let value = word.chars().take(200).collect();
+                let kind = ProblemKind::BadValue { keyword: self.instruction.keyword.name(), value };
+                self.walker.told.borrow_mut().problem(kind, self.instruction.span);
+            }
+        }
     }
 
     fn mount(&self, text: &str) {

@@ -13,6 +13,7 @@ struct Document<'a> {
     version: u32,
     dockerfile: &'a str,
     target: Option<&'a str>,
+    ignore_file: Option<&'a str>,
     nodes: &'a [NodeFacts],
     #[serde(flatten)]
     plan: &'a Plan,
@@ -25,6 +26,7 @@ pub(super) fn render(prepared: &Prepared, plan: &Plan) -> String {
         version: VERSION,
         dockerfile: &prepared.name,
         target: input.target.as_deref(),
+        ignore_file: prepared.ignore_file.as_deref(),
         nodes: &input.nodes,
         plan,
     };

@@ -8,7 +8,9 @@ mod tree;
 use std::path::Path;
 
 use polyarch_builder::dockerfile::Dockerfile;
+use polyarch_builder::ignore::candidates;
 use polyarch_builder::plan::{Plan, PlanInput, plan as make_plan};
+use polyarch_builder::request::{ContextSource, DockerfileSource};
 use polyarch_registry::oci::Platform;
 
 use super::Context;
@@ -28,6 +30,8 @@ pub(super) struct Prepared {
     pub(super) input: PlanInput,
     /// What the user must know about the nodes.
     pub(super) note: Option<String>,
+    /// The ignore file of the main context, if it has one.
+    pub(super) ignore_file: Option<String>,
 }
 
 /// Runs `polyarch plan`.
@@ -65,7 +69,18 @@ pub(super) async fn prepare(subject: &Subject, context: &Context) -> Result<Prep
         Platforms::AllFromBase => base::platforms(&file, subject, &input, &own).await?,
     };
     let input = PlanInput { platforms, ..input };
-    Ok(Prepared { name: asked.name(), file, input, note: found.note })
+    Ok(Prepared { name: asked.name(), file, input, note: found.note, ignore_file: ignore_file(subject) })
+}
+
+/// The ignore file that BuildKit would ask for first among those that are there.
+fn ignore_file(subject: &Subject) -> Option<String> {
+    let ContextSource::Dir(dir) = &subject.context else { return None };
+    let file = match &subject.dockerfile {
+        DockerfileSource::File(path) => Some(path.as_path()),
+        DockerfileSource::InContext(_) | DockerfileSource::Text(_) => None,
+    };
+    let found = candidates(file, dir).into_iter().find(|path| path.is_file());
+    found.map(|path| errors::near_here(&path).display().to_string())
 }
 
 fn write(settings: &PlanSettings, context: &Context, prepared: &Prepared, plan: &Plan) -> Result<(), Diagnostic> {

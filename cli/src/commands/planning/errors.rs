@@ -26,8 +26,8 @@ pub fn dockerfile_name(source: &DockerfileSource) -> String {
     }
 }
 
-/// The path from the current directory, where it is under it.
-fn near_here(path: &Path) -> PathBuf {
+/// Returns the path from the current directory, where it is under it.
+pub fn near_here(path: &Path) -> PathBuf {
     // Collecting drops a `.` in the middle.
     let clean: PathBuf = path.components().collect();
     let cwd = std::env::current_dir().unwrap_or_default();
@@ -107,6 +107,8 @@ fn hints(diagnostic: Diagnostic, kind: &ProblemKind) -> Diagnostic {
         }
         ProblemKind::Circular(_) => diagnostic.hint("put what both need into a stage of its own above them"),
         ProblemKind::BadIndex(_) => diagnostic.hint("name the stage: FROM … AS NAME, then --from=NAME"),
+        ProblemKind::BadValue { keyword: "EXPOSE", .. } => diagnostic.hint("such as 80, 80/udp or 80-90/tcp"),
+        ProblemKind::BadValue { .. } => diagnostic.hint("such as SIGTERM or 15"),
         ProblemKind::BadMount { source, .. } if !source.near.is_empty() => {
             diagnostic.hint(format!("did you mean {}?", source.near.join(" or ")))
         }

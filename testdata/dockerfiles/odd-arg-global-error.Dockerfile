@@ -1,0 +1,3 @@
+ARG A=${:x}
+FROM registry.test/busybox:1
+# expect: error

@@ -1,0 +1,4 @@
+﻿# escape=`
+FROM registry.test/busybox:1
+RUN echo a `
+ && echo b

@@ -1,0 +1,4 @@
+FROM registry.test/busybox:1
+ARG K=V
+ENV $K=1
+RUN echo v$V

@@ -1,0 +1,4 @@
+FROM registry.test/busybox:1
+ARG A=${B:}
+RUN true
+# expect: error

@@ -1,0 +1,3 @@
+FROM registry.test/busybox:1
+ARG A=${B:-${C:-d}}
+RUN echo A=$A

@@ -1,0 +1,3 @@
+FROM registry.test/busybox:1
+EXPOSE abc
+# expect: error

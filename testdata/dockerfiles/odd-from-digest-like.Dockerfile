@@ -1,0 +1,3 @@
+FROM registry.test/busybox:1@sha256:00
+RUN true
+# expect: error

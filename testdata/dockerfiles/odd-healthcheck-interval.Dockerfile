@@ -1,0 +1,3 @@
+FROM registry.test/busybox:1
+HEALTHCHECK --interval=abc CMD true
+# expect: error

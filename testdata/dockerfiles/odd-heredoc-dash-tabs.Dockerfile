@@ -1,0 +1,4 @@
+FROM registry.test/busybox:1
+RUN <<-EOF
+	echo a
+	EOF

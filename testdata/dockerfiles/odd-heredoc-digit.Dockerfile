@@ -1,0 +1,4 @@
+FROM registry.test/busybox:1
+RUN cat 3<<EOF <&3
+x
+EOF

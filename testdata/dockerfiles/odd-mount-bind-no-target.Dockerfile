@@ -1,0 +1,3 @@
+FROM registry.test/busybox:1
+RUN --mount=type=bind true
+# expect: error

@@ -1,0 +1,2 @@
+FROM registry.test/busybox:1
+ONBUILD COPY --nope a b

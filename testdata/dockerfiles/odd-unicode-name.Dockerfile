@@ -1,0 +1,3 @@
+FROM registry.test/busybox:1 AS é
+RUN true
+# expect: error

@@ -1,0 +1,4 @@
+FROM Bad: AS a
+FROM registry.test/busybox:1
+RUN true
+# expect: error

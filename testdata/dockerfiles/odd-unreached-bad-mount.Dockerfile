@@ -1,0 +1,4 @@
+FROM registry.test/busybox:1 AS a
+RUN --mount=type=nope true
+FROM registry.test/busybox:1
+RUN true

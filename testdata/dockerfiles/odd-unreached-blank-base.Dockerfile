@@ -1,0 +1,4 @@
+FROM ${NONE} AS a
+FROM registry.test/busybox:1
+RUN true
+# expect: error
