@@ -192,3 +192,19 @@ fn a_registry_that_cannot_be_served_as_asked_is_not_served() {
     let addr = running.addr().to_string();
     check(&home.run(&["registry", "serve", "--addr", &addr, "--root", "root"]), 2);
 }
+
+#[test]
+fn what_a_registry_says_on_the_side_is_shown() {
+    let home = Home::new();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = runtime.block_on(polyarch_testkit::script::Server::start(|seen| {
+        use polyarch_testkit::script::Reply;
+        let reply = if seen.path == "/v2/" { Reply::status(200) } else { Reply::status(404) };
+        let reply = reply.with("warning", "299 - \"going\u{9}away\"");
+        reply.with("ratelimit-limit", "100;w=21600").with("ratelimit-remaining", "7;w=21600")
+    }));
+    let (out, err) = check(&home.run(&["inspect", &format!("{}/x:1", server.host())]), 8);
+    assert_eq!(out, "");
+    assert!(err.contains(&format!("{} warns: going\\u{{9}}away", server.host())), "{err}");
+    assert!(err.contains(&format!("{} allows 7 of 100 more requests", server.host())), "{err}");
+}

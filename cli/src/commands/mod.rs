@@ -4,6 +4,7 @@ pub mod build;
 pub mod check;
 pub mod inspect;
 pub mod login;
+pub mod notes;
 pub mod plan;
 pub mod planning;
 pub mod publish;

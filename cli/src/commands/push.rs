@@ -1,5 +1,6 @@
 //! `polyarch push`: publish what a build left in the store, or what is in an OCI layout.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use polyarch_registry::store::layout::{Lease, Root};
 use polyarch_registry::transfer::IMAGE_NAME;
 use polyarch_registry::verify::{Depth, StoreSource, VerifyOptions, verify};
 
-use super::{Context, publish, source, until_cancelled};
+use super::{Context, notes, publish, source, until_cancelled};
 use crate::args::PushArgs;
 use crate::diagnostics::Diagnostic;
 use crate::exit_code::ExitCode;
@@ -39,13 +40,16 @@ pub async fn run(
     let display = report::display(mode, Box::new(std::io::stderr()), context.console.look());
     let work = async {
         let done = publish::publish(&publisher, found.root.clone(), &found.tags).await;
+        let hosts: BTreeSet<&str> = found.tags.iter().map(Reference::host).collect();
+        let notes: String = hosts.into_iter().map(|host| notes::of(&publisher.registry, host)).collect();
         // The display ends with the last sink.
         drop(publisher);
-        Ok(done)
+        Ok((done, notes))
     };
     // Cancelled, the work is dropped and the display ends as it does after it.
     let (done, ()) = tokio::join!(until_cancelled(context, work), report::show(events, display));
-    let (tags, failures) = done?;
+    let ((tags, failures), notes) = done?;
+    context.console.say(&notes);
     let report = BuildReport { root: Some(found.root.descriptor()), tags, ..BuildReport::default() };
     for failure in &failures {
         context.console.error(failure);

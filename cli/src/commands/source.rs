@@ -37,7 +37,9 @@ pub async fn open(target: &Target, registries: client::Config, global: &GlobalSe
     match target {
         Target::Registry(reference) => {
             let registry = client::Registry::new(registries);
-            let root = registry.get_manifest(reference).await?;
+            let root = registry.get_manifest(reference).await;
+            super::notes::tell(&registry, reference.host());
+            let root = root?;
             let source = Box::new(RegistrySource { registry, repository: reference.clone() });
             Ok(Opened { name: reference.to_string(), source, root })
         }
