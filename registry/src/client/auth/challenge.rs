@@ -136,7 +136,10 @@ impl<'a> Cursor<'a> {
                     self.0 = &self.0[at + 1..];
                     return Some(out);
                 }
-                '\\' => out.push(chars.next()?.1),
+                '\\' => match chars.next()?.1 {
+                    c if c.is_control() => return None,
+                    c => out.push(c),
+                },
                 c if c.is_control() => return None,
                 c => out.push(c),
             }
@@ -186,6 +189,7 @@ mod tests {
             r#"Bearer realm="https://a/t", service="unclosed"#,
             "Digest realm=\"x\"",
             "Bearer realm=\"a\nb\"",
+            "Bearer realm=\"a\\\u{1}b\"",
         ] {
             assert_eq!(select([bad]), None, "{bad:?}");
         }
