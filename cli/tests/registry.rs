@@ -208,3 +208,28 @@ fn what_a_registry_says_on_the_side_is_shown() {
     assert!(err.contains(&format!("{} warns: going\\u{{9}}away", server.host())), "{err}");
     assert!(err.contains(&format!("{} allows 7 of 100 more requests", server.host())), "{err}");
 }
+
+/// A registry whose name only the proxy knows.
+#[test]
+fn a_proxy_is_used_where_the_environment_names_one() {
+    use polyarch_testkit::script::{Reply, Server};
+    let home = Home::new();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let proxy = runtime.block_on(Server::start(|seen| match seen.header("host") {
+        Some("registry.invalid") if seen.path.ends_with("/manifests/1") => {
+            let manifest = polyarch_testkit::hostile::manifest("proxied");
+            Reply::body(200, manifest.media_type(), manifest.bytes().clone())
+        }
+        _ => Reply::status(404),
+    }));
+    let args = ["inspect", "--raw", "--plain-http", "registry.invalid", "registry.invalid/x:1"];
+    let output = home.command(&args).env("HTTP_PROXY", format!("http://{}", proxy.host())).output().unwrap();
+    let (out, _) = check(&output, 0);
+    assert!(out.contains("proxied"), "{out}");
+    let (_, err) = check(&home.run(&args), 8);
+    assert!(err.contains("cannot find the host") && err.contains("spelt right"), "{err}");
+    let around =
+        home.command(&args).env("HTTP_PROXY", "http://127.0.0.1:1").env("NO_PROXY", "registry.invalid").output();
+    let (_, err) = check(&around.unwrap(), 8);
+    assert!(err.contains("cannot find the host"), "NO_PROXY: {err}");
+}

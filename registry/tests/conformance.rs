@@ -95,47 +95,67 @@ fn merge(body: &mut Value, more: Value) {
 const NOTHING: Value = Value::Null;
 
 fn sets(hash: Hash) -> Vec<Set> {
-    let mut all = Vec::new();
-    let mut add = |name, fill: &dyn Fn(&mut Set)| {
-        let mut set = Set::new(name, hash);
+    let mut all = images(hash);
+    all.extend(referring(hash));
+    all
+}
+
+/// Builds sets one after the other.
+struct Sets(Hash, Vec<Set>);
+
+impl Sets {
+    fn add(&mut self, name: &'static str, fill: impl Fn(&mut Set)) {
+        let mut set = Set::new(name, self.0);
         fill(&mut set);
-        all.push(set);
-    };
-    add("image", &|set| drop(set.image(1, NOTHING, Some("image"))));
-    add("large-manifest", &|set| {
+        self.1.push(set);
+    }
+}
+
+fn images(hash: Hash) -> Vec<Set> {
+    let mut all = Sets(hash, Vec::new());
+    all.add("image", |set| drop(set.image(1, NOTHING, Some("image"))));
+    all.add("large-manifest", |set| {
         let many: serde_json::Map<_, _> = (0..390).map(|n| (format!("large-{n}"), json!("A".repeat(10_000)))).collect();
         set.image(2, json!({ "annotations": many }), Some("large"));
     });
-    add("index", &|set| {
+    all.add("index", |set| {
         let children = [3, 4].map(|seed| set.image(seed, NOTHING, None));
         set.index(&children, NOTHING, Some("index"));
     });
-    add("nested-index", &|set| {
+    all.add("nested-index", |set| {
         let child = set.image(5, NOTHING, None);
         let inner = set.index(&[child], NOTHING, None);
         set.index(&[inner.clone(), inner], NOTHING, Some("index-of-index"));
     });
-    add("empty-index", &|set| drop(set.index(&[], NOTHING, Some("index"))));
-    add("artifact", &|set| drop(set.artifact("example/conf", NOTHING, Some("artifact"))));
-    add("artifact-index", &|set| {
+    all.add("empty-index", |set| drop(set.index(&[], NOTHING, Some("index"))));
+    all.add("artifact", |set| drop(set.artifact("example/conf", NOTHING, Some("artifact"))));
+    all.add("artifact-index", |set| {
         let child = set.artifact("example/conf", NOTHING, None);
         set.index(&[child], json!({ "artifactType": "example/conf" }), Some("artifact-index"));
     });
-    add("no-layers", &|set| drop(set.image(6, json!({ "layers": [] }), Some("no-layers"))));
-    add("custom-fields", &|set| drop(set.image(7, json!({ "org.example.own": { "z": 1, "a": [null] } }), Some("own"))));
-    add("data-field", &|set| {
+    all.add("no-layers", |set| drop(set.image(6, json!({ "layers": [] }), Some("no-layers"))));
+    all.add("custom-fields", |set| {
+        drop(set.image(7, json!({ "org.example.own": { "z": 1, "a": [null] } }), Some("own")))
+    });
+    all.add("data-field", |set| {
         let mut config = set.blob(media_type::OCI_EMPTY, "{}");
         config.data = Some("e30=".into());
         set.image(8, json!({ "config": config }), Some("data-field"));
     });
-    add("non-distributable-layers", &|set| {
+    all.add("non-distributable-layers", |set| {
         let kind = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip";
         let mut far = Descriptor::new(kind, hash.of(b"elsewhere"), 123_456);
         far.urls = vec!["https://store.example.com/blob".into()];
         let near = set.blob(media_type::OCI_LAYER_GZIP, noise(99, 500));
         set.image(9, json!({ "layers": [far, near] }), Some("far"));
     });
-    add("artifacts-with-subject", &|set| {
+    all.1
+}
+
+/// Sets with a subject.
+fn referring(hash: Hash) -> Vec<Set> {
+    let mut all = Sets(hash, Vec::new());
+    all.add("artifacts-with-subject", |set| {
         let subject = set.image(10, NOTHING, Some("image"));
         set.image(11, json!({ "subject": subject }), None);
         set.artifact("example/one", json!({ "subject": subject }), Some("tagged-one"));
@@ -144,18 +164,18 @@ fn sets(hash: Hash) -> Vec<Set> {
             set.referrers.push((subject.digest.clone(), kind.to_owned()));
         }
     });
-    add("index-with-subject", &|set| {
+    all.add("index-with-subject", |set| {
         let subject = set.index(&[], NOTHING, Some("index"));
         let more = json!({ "subject": subject, "artifactType": "example/index", "annotations": { "a": "b" } });
         set.index(&[], more, Some("tagged"));
         set.referrers.push((subject.digest, "example/index".into()));
     });
-    add("missing-subject", &|set| {
+    all.add("missing-subject", |set| {
         let subject = Descriptor::new(media_type::OCI_MANIFEST, hash.of(b"missing content"), 123);
         set.artifact("example/conf", json!({ "subject": subject }), Some("tagged"));
         set.referrers.push((subject.digest, "example/conf".into()));
     });
-    all
+    all.1
 }
 
 /// Pushes a blob by the `way`th way of the specification.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use http::Method;
 use polyarch_registry::oci::Digest;
-use polyarch_registry::server::{Config, Server};
+use polyarch_registry::server::{Collected, Config, GcOptions, Server, collect};
 use polyarch_testkit::{Http, Image, Layer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -131,4 +131,46 @@ async fn a_killed_server_loses_nothing_it_acknowledged() {
     assert_eq!(again.status(), 200);
     let left = std::fs::read_dir(dir.path().join("registry/content/ingest")).unwrap().count();
     assert_eq!(left, 0, "what was half written is gone");
+}
+
+/// Collects until the server is gone, and deletes what gives it something to do.
+async fn collect_until_dead(root: &Path, http: SocketAddr) {
+    let options = GcOptions { untagged: true, grace_seconds: 0, dry_run: false };
+    loop {
+        if collect(&root.join("registry"), options).await.is_err() {
+            return;
+        }
+        if try_call(http, "PUT /v2/b/manifests/moving".to_owned(), image(1000).build().manifest.bytes()).await.is_none()
+        {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_killed_while_it_collects_loses_nothing_that_is_tagged() {
+    let dir = tempfile::tempdir().unwrap();
+    let kept: Vec<_> = (0..3).map(|seed| image(seed).build()).collect();
+    for round in 0..8 {
+        let mut process = Process::start(dir.path()).await;
+        for (n, image) in kept.iter().enumerate() {
+            if round == 0 {
+                process.http.push_image("a", &format!("v{n}"), image).await;
+            }
+            // Something to collect.
+            process.http.push_blob("a", format!("stray {round} {n}")).await;
+        }
+        let collecting = collect_until_dead(dir.path(), process.addr);
+        let killing = async {
+            tokio::time::sleep(Duration::from_millis(round * 7 % 40)).await;
+            process.child.kill().unwrap();
+        };
+        futures::future::join(collecting, killing).await;
+    }
+    let process = Process::start(dir.path()).await;
+    assert_valid(process.http, kept.len() as u64).await;
+    let options = GcOptions { untagged: true, grace_seconds: 0, dry_run: false };
+    collect(&dir.path().join("registry"), options).await.unwrap();
+    assert_valid(process.http, kept.len() as u64).await;
+    assert_eq!(collect(&dir.path().join("registry"), options).await.unwrap(), Collected::default());
 }

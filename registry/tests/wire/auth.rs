@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use polyarch_registry::client::{Config, CredentialSources, ErrorKind, Mounted, RealmPolicy, Registry};
+use polyarch_registry::client::{
+    BytesSource, Config, CredentialSources, ErrorKind, Limits, Mounted, RealmPolicy, Registry,
+};
 
 use super::images::{bare_manifest, blob, noise};
 use super::script::{Reply, Seen, Server, quick};
@@ -221,4 +223,37 @@ async fn redirects_take_no_credentials_along() {
     assert!(got == bytes);
     let seen = storage.seen();
     assert_eq!((seen.len(), seen[0].header("authorization"), seen[0].header("cookie")), (1, None, None));
+}
+
+/// A token that ends while a blob is on its way in pieces: the next piece gets a new one, and no byte is sent in vain.
+#[tokio::test]
+async fn a_token_that_ends_during_an_upload_is_renewed() {
+    let issued = AtomicU32::new(0);
+    let received = std::sync::Mutex::new(0_usize);
+    let server = Server::start(move |seen| {
+        if seen.path.starts_with("/token") {
+            return token(issued.fetch_add(1, Ordering::SeqCst), 300);
+        }
+        let number: Option<usize> =
+            seen.header("authorization").and_then(|value| value.strip_prefix("Bearer t")?.parse().ok());
+        let mut received = received.lock().unwrap();
+        // Each token is good for two pieces.
+        let Some(_) = number.filter(|n| *received < (n + 1) * 2000 || seen.method == "POST") else {
+            return challenge(&format!("http://{}/token", seen.header("host").unwrap()));
+        };
+        match seen.method.as_str() {
+            "PATCH" => *received += seen.body.len(),
+            "PUT" => return Reply::status(if *received == 5000 { 201 } else { 400 }),
+            _ => {}
+        }
+        Reply::status(202).with("location", "/v2/x/blobs/uploads/s")
+    })
+    .await;
+    let limits = Limits { chunk_bytes: 1000, chunk_above: 0, ..Limits::default() };
+    let client = Registry::new(Config { limits, ..Files::ada(&server.host()).config() });
+    let bytes = noise(9, 5000);
+    client.put_blob(&server.reference("x"), &blob(&bytes), &BytesSource(bytes.clone()), None).await.unwrap();
+    assert_eq!(tokens(&server).len(), 3, "{:?}", server.lines());
+    let posts = server.seen().iter().filter(|seen| seen.method == "POST").count();
+    assert_eq!(posts, 2, "the first without a token; one session");
 }
