@@ -29,6 +29,7 @@ mod notes;
 pub(crate) mod once;
 pub mod pages;
 mod payload;
+mod pinned;
 mod pool;
 pub mod quirks;
 mod referrers;

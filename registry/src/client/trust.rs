@@ -7,10 +7,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 
-use reqwest::{Certificate, Client, ClientBuilder, Identity};
+use reqwest::{Client, ClientBuilder, Identity};
 
 use super::address::{AddressClass, VettedResolver};
 use super::error::Fault;
+use super::pinned;
 use super::settings::{ClientCert, Config, HostSettings, ProxyMode, Security};
 
 /// What a client trusts.
@@ -77,22 +78,15 @@ fn host_trust(
         found.scan(dir)?;
     }
     let named = settings.map(|settings| settings.ca_files.as_slice()).unwrap_or_default();
-    let mut roots = Vec::new();
-    for path in named.iter().chain(&found.authorities) {
-        let pem = read(path)?;
-        let certs = Certificate::from_pem_bundle(&pem).map_err(|source| setup(&unusable(path), source))?;
-        if certs.is_empty() {
-            return Err(Fault::Setup { reason: format!("{} has no certificate", path.display()), source: None });
-        }
-        roots.extend(certs);
-    }
-    builder = builder.tls_certs_merge(roots);
+    let authorities: Vec<PathBuf> = named.iter().chain(&found.authorities).cloned().collect();
     let client_cert = settings.and_then(|settings| settings.client_cert.as_ref()).or(found.client_cert.as_ref());
-    if let Some(pair) = client_cert {
-        builder = builder.identity(identity(pair)?);
-    }
     if settings.is_some_and(|settings| settings.security == Security::SkipVerify) {
         builder = builder.tls_danger_accept_invalid_certs(true);
+    } else if !authorities.is_empty() {
+        return Ok(builder.tls_backend_preconfigured(pinned::config(&authorities, client_cert)?));
+    }
+    if let Some(pair) = client_cert {
+        builder = builder.identity(identity(pair)?);
     }
     Ok(builder)
 }
@@ -111,7 +105,7 @@ fn unusable(path: &Path) -> String {
 /// Largest certificate file, in bytes.
 const MAX_PEM: u64 = 4 << 20;
 
-fn read(path: &Path) -> Result<Vec<u8>, Fault> {
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, Fault> {
     use std::io::Read as _;
     let fail = |source| setup(&format!("cannot read {}", path.display()), source);
     let mut bytes = Vec::new();
