@@ -91,7 +91,7 @@ fn a_wrong_password_costs_neither_the_build_nor_the_other_registry() {
         let mut command = push(&project, &builder, &[&locked, &open]);
         command.env("DOCKER_CONFIG", project.path(config));
         let finished = finish(command);
-        finished.check(6).says(&["401", &format!("hint: log in: docker login {registry}")]);
+        finished.check(6).says(&["401", &format!("hint: log in: polyarch login {registry}")]);
         assert!(!finished.err.contains("not-the-password"));
         assert_readable(&finished, &open, &["--tls-verify=false"]);
     }

@@ -125,7 +125,7 @@ fn a_tag_that_cannot_be_put_costs_no_blob_a_second_time() {
 fn a_refusal_is_final_and_says_what_helps() {
     let Some(bench) = Bench::new() else { return };
     let cases: [(u16, &[&str]); 3] = [
-        (401, &["401", "hint: log in: docker login"]),
+        (401, &["401", "hint: log in: polyarch login"]),
         (403, &["403", "hint: the account is known but may not do this"]),
         (404, &["404", "hint: check the name"]),
     ];

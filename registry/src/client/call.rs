@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::auth::{Access, Authorization, Scope, Subject};
-use super::endpoint::{refused, resolve};
+use super::endpoint::{api_host, refused, resolve};
 use super::error::{ClientError, ErrorKind, Fault};
 use super::mirrors::Mirror;
 use super::payload::Payload;
@@ -198,7 +198,7 @@ impl Registry {
             }
         }
         match &plan.server {
-            Some(server) if server.host != call.host && call.is_plain() => {
+            Some(server) if server.host != api_host(call.host) && call.is_plain() => {
                 self.inner.pool.learn(&server.host, &server.settings);
                 self.attempt_at(&call.redirected(server, false)).await
             }

@@ -1,6 +1,10 @@
 //! How registries differ from the specification, as data; pure.
 //!
-//! Owns: the table, and which row a host has. A user's [`HostSettings`] go before it.
+//! Owns: the table, and which row a host has. A user's [`HostSettings`] go before it. What the others do differently is
+//! met by rules that hold for all and need no row: a mount always names its source (Quay refuses it without); a
+//! referrers tag is written over only if it is an index (GitLab answers with the subject itself); a missing API may be
+//! 404 or 405 (ECR); what was pushed is read back, children included (Harbor's proxy, and those that are late: GHCR,
+//! Docker Hub, Nexus); a HEAD goes before a GET that counts (Docker Hub), and what is left is shown.
 //! Never: code for one registry: what a row says is a rule that any other may need too.
 
 use super::settings::HostSettings;

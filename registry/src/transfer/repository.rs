@@ -87,10 +87,10 @@ impl<'a> Target<'a> {
         })
     }
 
-    /// Writes a manifest and returns it.
+    /// Writes a manifest, into its subject's list of referrers, too, and returns it.
     async fn put<'n>(&self, node: &'n Node) -> Result<&'n Node, PublishError> {
         let at = self.repository.with_digest(node.digest.clone());
-        let put = || self.registry.put_manifest(&at, &node.manifest);
+        let put = || self.registry.put_referrer(&at, &node.manifest);
         self.patiently(put, |result| matches!(result, Err(error) if is_behind(error))).await.map_err(|source| {
             PublishError::Manifest { repository: self.repository.name(), digest: node.digest.clone(), source }
         })?;

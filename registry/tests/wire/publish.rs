@@ -388,3 +388,28 @@ async fn the_real_registry_with_users_and_tls() {
     let outcomes = publisher.publish(&publication(&image, vec![at])).await;
     assert_eq!(outcomes[0].result.as_ref().unwrap_err().kind(), ErrorKind::Unauthorized);
 }
+
+/// Two images of which one is about the other, as one index.
+#[tokio::test]
+async fn a_published_referrer_is_found_without_the_api() {
+    let (server, _state) = model::start(|seen| seen.path.contains("/referrers/").then(|| Reply::status(404))).await;
+    let subject = polyarch_testkit::Image::small("linux/amd64").build();
+    let about = polyarch_testkit::Image::small("linux/arm64").subject(subject.manifest.descriptor()).build();
+    let children = [subject.manifest.descriptor(), about.manifest.descriptor()];
+    let body = serde_json::json!({ "schemaVersion": 2, "manifests": children });
+    let root =
+        polyarch_registry::oci::RawManifest::new(polyarch_registry::oci::media_type::OCI_INDEX, body.to_string());
+    let store = Arc::new(MemoryStore::new());
+    let manifests = [&subject.manifest, &about.manifest, &root].map(|manifest| manifest.bytes().clone());
+    for bytes in subject.blobs.iter().chain(&about.blobs).chain(&manifests) {
+        let mut writer = store.writer(Default::default()).await.unwrap();
+        writer.write(bytes.clone()).await.unwrap();
+        writer.commit().await.unwrap();
+    }
+    let publisher = Publisher { registry: client(), store, events: Arc::new(|_| {}), parallel: PARALLEL };
+    let at = server.reference("app:1");
+    let publication = Publication { root, destinations: vec![at.clone()], mounts: MountSources::new() };
+    publisher.publish(&publication).await[0].result.as_ref().unwrap();
+    let found = client().referrers(&at, subject.manifest.digest(), None).await.unwrap();
+    assert_eq!(found.entries.iter().map(|entry| &entry.digest).collect::<Vec<_>>(), [about.manifest.digest()]);
+}

@@ -183,7 +183,15 @@ impl Disk {
     /// # Errors
     /// I/O.
     pub fn repositories(&self) -> Result<Vec<String>, MetaError> {
-        self.repositories_with(|own| own == "_manifests")
+        let mut found = self.repositories_with(|own| own == "_manifests")?;
+        found.retain(|name| self.holds_manifests(name));
+        Ok(found)
+    }
+
+    /// Whether any manifest is left: the directories of deleted ones stay.
+    fn holds_manifests(&self, name: &str) -> bool {
+        let children = |dir: &Path| std::fs::read_dir(dir).into_iter().flatten().flatten();
+        children(&self.root.join(name).join("_manifests")).any(|kind| children(&kind.path()).next().is_some())
     }
 
     fn repositories_with(&self, counts: impl Fn(&str) -> bool) -> Result<Vec<String>, MetaError> {

@@ -132,6 +132,8 @@ fn lists_repositories_in_byte_order() {
     }
     disk.link_blob(&name("only/blobs"), &Digest::sha256("x")).unwrap();
     assert_eq!(disk.repositories().unwrap(), ["a", "a-b", "a/b", "z/y/x"]);
+    disk.delete_manifest(&name("a"), &manifest("m", &[]).digest).unwrap();
+    assert_eq!(disk.repositories().unwrap(), ["a-b", "a/b", "z/y/x"]);
 }
 
 #[test]
