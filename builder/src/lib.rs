@@ -14,6 +14,7 @@ pub mod limits;
 pub mod lint;
 pub mod node;
 pub mod plan;
+pub mod preflight;
 pub mod request;
 pub mod run;
 pub mod secret;

@@ -6,6 +6,7 @@
 pub mod client;
 mod durable;
 pub mod oci;
+pub mod resolve;
 pub mod server;
 pub mod store;
 pub mod transfer;

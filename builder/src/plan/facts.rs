@@ -35,12 +35,18 @@ pub struct PlanInput {
     /// What is known about external images, by their name as the Dockerfile has it after expansion. One that is not here
     /// was not looked up.
     pub images: BTreeMap<String, ImageFacts>,
+    /// External images that their registry does not have, with tags that resemble the one asked for.
+    pub missing: BTreeMap<String, Vec<String>>,
 }
 
 impl PlanInput {
-    /// Returns what is known about an image for a platform: the best match of its index.
+    /// Returns what is known about an image for a platform: the best match of its index, or the only one there is, for
+    /// BuildKit takes a lone manifest whatever its platform.
     pub fn image(&self, name: &str, platform: &Platform) -> Option<&PlatformImage> {
         let image = self.images.get(name)?;
+        if image.is_manifest {
+            return image.platforms.first();
+        }
         let rank = |one: &&PlatformImage| platform.preference(&one.platform).unwrap_or(usize::MAX);
         image.platforms.iter().filter(|one| platform.runs(&one.platform)).min_by_key(rank)
     }
@@ -57,6 +63,13 @@ pub struct ImageFacts {
     pub index_of_tag: Option<String>,
     /// The images, attestations left out.
     pub platforms: Vec<PlatformImage>,
+}
+
+impl ImageFacts {
+    /// Returns whether an image of it runs on a machine of this platform.
+    pub fn has(&self, platform: &Platform) -> bool {
+        self.platforms.iter().any(|one| platform.runs(&one.platform))
+    }
 }
 
 /// An external image for one platform.

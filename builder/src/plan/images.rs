@@ -19,6 +19,12 @@ pub struct ImagePlan {
     /// Digest the name resolves to, where it was looked up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
+    /// The name resolves to one image's manifest, which every platform gets.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_manifest: bool,
+    /// Digest of the index behind the tag, where the name pins one of its manifests: the one to pin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub index_of_tag: Option<String>,
     /// One per platform, in the order of the plan.
     pub platforms: Vec<ImageUse>,
     /// Where it is named first.
@@ -88,6 +94,22 @@ pub(super) fn bad_names(mentions: &[Mention], graph: &Graph<'_>) -> Vec<Problem>
     mentions.iter().filter_map(bad).collect()
 }
 
+/// Returns what is wrong with the images themselves, as far as registries told. A lone manifest of another platform is no
+/// error: BuildKit builds with it, and a lint tells.
+pub(super) fn lacking(images: &[ImagePlan], input: &PlanInput) -> Vec<Problem> {
+    let problem = |image: &ImagePlan| {
+        let name = image.name.clone();
+        if let Some(near) = input.missing.get(&name) {
+            return Some(ProblemKind::MissingImage { name, near: near.clone() });
+        }
+        let lacks = image.platforms.iter().filter(|used| used.available == Some(false) && !image.is_manifest);
+        let lacks: Vec<Platform> = lacks.map(|used| used.platform.clone()).collect();
+        let has = input.images.get(&name)?.platforms.iter().map(|one| one.platform.clone()).collect();
+        (!lacks.is_empty()).then_some(ProblemKind::LacksPlatform { name, lacks, has })
+    };
+    images.iter().filter_map(|image| Some(Problem { kind: problem(image)?, span: Some(image.span) })).collect()
+}
+
 /// Joins the mentions of all platforms.
 pub(super) fn join(mentions: Vec<Mention>, input: &PlanInput) -> Vec<ImagePlan> {
     let mut images: indexmap::IndexMap<String, ImagePlan> = indexmap::IndexMap::new();
@@ -98,6 +120,8 @@ pub(super) fn join(mentions: Vec<Mention>, input: &PlanInput) -> Vec<ImagePlan> 
         let image = images.entry(name.clone()).or_insert_with(|| ImagePlan {
             name: name.clone(),
             digest: facts.map(|facts| facts.digest.clone()),
+            is_manifest: facts.is_some_and(|facts| facts.is_manifest),
+            index_of_tag: facts.and_then(|facts| facts.index_of_tag.clone()),
             platforms: Vec::new(),
             span,
         });
@@ -106,7 +130,8 @@ pub(super) fn join(mentions: Vec<Mention>, input: &PlanInput) -> Vec<ImagePlan> 
             Some(used) => used.stages.extend(is_new.then_some(stage)),
             None => {
                 let found = input.image(&name, &platform);
-                let (available, digest) = (facts.map(|_| found.is_some()), found.map(|one| one.digest.clone()));
+                let (available, digest) =
+                    (facts.map(|facts| facts.has(&platform)), found.map(|one| one.digest.clone()));
                 image.platforms.push(ImageUse { platform, available, digest, stages: vec![stage] });
             }
         }

@@ -139,6 +139,7 @@ fn join(mut plan: Plan, drafts: Vec<Draft<'_>>, input: &PlanInput) -> Plan {
     }
     plan.problems.sort_by_key(|problem| problem.span);
     plan.images = images::join(mentions, input);
+    plan.problems.extend(images::lacking(&plan.images, input));
     plan
 }
 

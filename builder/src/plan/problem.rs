@@ -20,6 +20,11 @@ impl Problem {
     pub fn is_about_nodes(&self) -> bool {
         matches!(self.kind, ProblemKind::NoNode | ProblemKind::CannotRun(_))
     }
+
+    /// Returns whether it is about what a registry told of an image.
+    pub fn is_about_images(&self) -> bool {
+        matches!(self.kind, ProblemKind::MissingImage { .. } | ProblemKind::LacksPlatform { .. })
+    }
 }
 
 /// What is wrong.
@@ -113,12 +118,34 @@ pub enum ProblemKind {
         #[source]
         source: Box<ParseErrorKind>,
     },
+    /// The registry does not have an image.
+    #[error("image {name} does not exist")]
+    MissingImage {
+        /// The name after expansion.
+        name: String,
+        /// Tags that resemble the one asked for, best first.
+        near: Vec<String>,
+    },
+    /// An image is not there for every platform that needs it.
+    #[error("image {name} is not there for {}", list(.lacks))]
+    LacksPlatform {
+        /// The name after expansion.
+        name: String,
+        /// The platforms it lacks.
+        lacks: Vec<Platform>,
+        /// The platforms it has.
+        has: Vec<Platform>,
+    },
     /// There are too many steps, or the variables grow without bound.
     #[error("the stages expand to more than can be planned")]
     TooLarge,
     /// The chosen node, the best there is, cannot run a stage.
     #[error("{0}")]
     CannotRun(Box<CannotRun>),
+}
+
+fn list(platforms: &[Platform]) -> String {
+    platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// A stage that no node can run, told for the best node.

@@ -50,7 +50,7 @@ pub async fn run(cli: Cli, context: Context, mut around: Surroundings) -> Result
     match cli.command {
         Command::Build(args) => build::run(args, global, context, around).await,
         Command::Check(args) => until_cancelled(&context, check::run(args, global, &context, around)).await,
-        Command::Plan(args) => until_cancelled(&context, plan::run(args, &context, around)).await,
+        Command::Plan(args) => until_cancelled(&context, plan::run(args, global, &context, around)).await,
         Command::Push(args) => push::run(&args, &global, &context, &around).await,
         Command::Inspect(args) => until_cancelled(&context, inspect::run(&args, &global, &context, &around)).await,
         Command::Verify(args) => until_cancelled(&context, verify::run(&args, &global, &context, &around)).await,

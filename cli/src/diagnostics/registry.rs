@@ -37,13 +37,20 @@ fn advice(kind: ErrorKind, host: &str) -> Option<String> {
 
 impl From<ClientError> for Diagnostic {
     fn from(error: ClientError) -> Self {
+        Self::of_client(&error)
+    }
+}
+
+impl Diagnostic {
+    /// Returns a registry's error with what helps against it.
+    pub(crate) fn of_client(error: &ClientError) -> Self {
         let code = match error.kind() {
             ErrorKind::Mismatch => ExitCode::Verification,
             ErrorKind::Local => ExitCode::Usage,
             // Reading: nothing is known about what is behind the reference.
             _ => ExitCode::CouldNotCheck,
         };
-        let diagnostic = Self::new(code, &error);
+        let diagnostic = Self::new(code, error);
         match advice(error.kind(), error.host()) {
             Some(hint) => diagnostic.hint(hint),
             None => diagnostic,

@@ -8,7 +8,7 @@ mod render;
 mod sarif;
 
 use polyarch_builder::lint::{self, Finding};
-use polyarch_builder::plan::plan as make_plan;
+use polyarch_builder::plan::{Problem, ProblemKind, plan as make_plan};
 
 use super::Context;
 use super::plan::{Prepared, output, prepare};
@@ -37,15 +37,19 @@ pub async fn run(
         Ok::<_, Diagnostic>((settings, asking))
     });
     let (settings, asking) = resolving.await.map_err(|error| Diagnostic::bug(&error))??;
-    let prepared = prepare(&settings.subject, context).await?;
+    let prepared = prepare(&settings.subject, &global, context).await?;
     let plan = make_plan(&prepared.file, &prepared.input);
     let line = |line: u32| prepared.file.line(line).to_owned();
-    // What no node can run can be checked all the same.
-    if let Some(problem) = plan.problems.iter().find(|problem| !problem.is_about_nodes()) {
+    // What no node can run can be checked all the same, and what an image lacks is a finding.
+    let stops = |problem: &&Problem| match problem.kind {
+        ProblemKind::LacksPlatform { .. } => false,
+        _ => !problem.is_about_nodes(),
+    };
+    if let Some(problem) = plan.problems.iter().find(stops) {
         return Err(errors::of_plan(problem, &prepared.name, &line));
     }
     let mut findings = lint::check(&prepared.file, &prepared.input, &plan, &settings.skip);
-    let mut notes: Vec<String> = prepared.note.iter().cloned().collect();
+    let mut notes: Vec<String> = prepared.note.iter().chain(&prepared.image_notes).cloned().collect();
     if settings.subject.nodes != NodeChoice::ThisMachine && prepared.note.is_none() {
         match daemon::ask(asking, &prepared, &global, context).await {
             Ok(theirs) => {

@@ -14,13 +14,13 @@ use polyarch_builder::request::{ContextSource, DockerfileSource};
 use polyarch_registry::oci::Platform;
 
 use super::Context;
-use super::planning::{Asked, base, denied, errors, nodes};
+use super::planning::{Asked, base, denied, errors, images, nodes};
 use crate::args::PlanArgs;
 use crate::args::values::PlanFormat;
 use crate::diagnostics::Diagnostic;
 use crate::exit_code::ExitCode;
-use crate::settings::Surroundings;
 use crate::settings::plan::{self as settings, PlanSettings, Platforms, Subject};
+use crate::settings::{GlobalSettings, Surroundings};
 
 /// Everything a plan or a check is made from.
 #[derive(Debug)]
@@ -32,18 +32,25 @@ pub(super) struct Prepared {
     pub(super) note: Option<String>,
     /// The ignore file of the main context, if it has one.
     pub(super) ignore_file: Option<String>,
+    /// What the user must know about images.
+    pub(super) image_notes: Vec<String>,
 }
 
 /// Runs `polyarch plan`.
 ///
 /// # Errors
 /// Settings that cannot be used, a Dockerfile that cannot be read, or a plan that cannot be carried out.
-pub async fn run(args: Box<PlanArgs>, context: &Context, mut around: Surroundings) -> Result<ExitCode, Diagnostic> {
+pub async fn run(
+    args: Box<PlanArgs>,
+    global: GlobalSettings,
+    context: &Context,
+    mut around: Surroundings,
+) -> Result<ExitCode, Diagnostic> {
     let resolving = tokio::task::spawn_blocking(move || settings::resolve(&args, &mut around));
     let settings = resolving.await.map_err(|error| Diagnostic::bug(&error))??;
-    let prepared = prepare(&settings.subject, context).await?;
+    let prepared = prepare(&settings.subject, &global, context).await?;
     let plan = make_plan(&prepared.file, &prepared.input);
-    if let Some(note) = &prepared.note {
+    for note in prepared.note.iter().chain(&prepared.image_notes) {
         context.console.say(&format!("{} {}\n", context.console.err.hint("note:"), crate::text::escape(note)));
     }
     if !plan.platforms.is_empty() {
@@ -52,8 +59,12 @@ pub async fn run(args: Box<PlanArgs>, context: &Context, mut around: Surrounding
     judge(&settings, context, &prepared, &plan)
 }
 
-/// Reads the Dockerfile, asks about nodes, decides the platforms.
-pub(super) async fn prepare(subject: &Subject, context: &Context) -> Result<Prepared, Diagnostic> {
+/// Reads the Dockerfile, asks about nodes, decides the platforms, asks about images.
+pub(super) async fn prepare(
+    subject: &Subject,
+    global: &GlobalSettings,
+    context: &Context,
+) -> Result<Prepared, Diagnostic> {
     let asked = Asked::from(subject);
     let Some(file) = asked.read()? else {
         return Err(Diagnostic::message(ExitCode::Plan, format!("{} cannot be read from here", asked.name()))
@@ -69,7 +80,13 @@ pub(super) async fn prepare(subject: &Subject, context: &Context) -> Result<Prep
         Platforms::AllFromBase => base::platforms(&file, subject, &input, &own).await?,
     };
     let input = PlanInput { platforms, ..input };
-    Ok(Prepared { name: asked.name(), file, input, note: found.note, ignore_file: ignore_file(subject) })
+    let found_images = match subject.resolve {
+        true => images::find(&images::resolver(&subject.registries, &global.store), &file, &input).await,
+        false => Default::default(),
+    };
+    let input = found_images.apply(&input);
+    let (image_notes, ignore_file) = (images::notes(&found_images), ignore_file(subject));
+    Ok(Prepared { name: asked.name(), file, input, note: found.note, image_notes, ignore_file })
 }
 
 /// The ignore file that BuildKit would ask for first among those that are there.

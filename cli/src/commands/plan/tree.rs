@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use polyarch_builder::plan::{Base, Confidence, ImagePlan, Mode, Plan, StagePlan, Totals};
+use polyarch_builder::plan::{Base, Confidence, ImagePlan, ImageUse, Mode, Plan, StagePlan, Totals};
 use polyarch_registry::oci::Platform;
 
 use super::Prepared;
@@ -183,11 +183,12 @@ fn images(images: &[ImagePlan], style: Style) -> String {
     }
     let mut out = format!("\n{}\n", style.bold("images"));
     for image in images {
-        let digest = image.digest.as_deref().map(|digest| format!("@{}", fit(digest, 19))).unwrap_or_default();
+        let digest = image.digest.as_deref().filter(|digest| !image.name.contains(digest));
+        let digest = digest.map(|digest| format!("@{}", fit(digest, 19))).unwrap_or_default();
         let _ = writeln!(out, "  {}", fit(&escape(&format!("{}{digest}", image.name)), WIDTH - 2));
         let list = |wanted: Option<bool>| {
             let some = image.platforms.iter().filter(|one| one.available == wanted);
-            some.map(|one| one.platform.to_string()).collect::<Vec<_>>().join(", ")
+            some.map(image_use).collect::<Vec<_>>().join(", ")
         };
         for (available, label) in [(Some(true), "has     "), (Some(false), "LACKS   "), (None, "for     ")] {
             let platforms = list(available);
@@ -195,8 +196,27 @@ fn images(images: &[ImagePlan], style: Style) -> String {
                 paragraph(&mut out, label, &platforms, style);
             }
         }
+        if let Some(index) = &image.index_of_tag {
+            paragraph(
+                &mut out,
+                "PIN     ",
+                "of one platform's manifest; every platform gets that one. The index is",
+                style,
+            );
+            paragraph(&mut out, "        ", index, style);
+        } else if image.is_manifest && image.platforms.len() > 1 {
+            paragraph(&mut out, "ONE     ", "image for every platform, not an index", style);
+        }
     }
     out
+}
+
+/// `linux/arm64 08ff1fc0555a`: the platform and its manifest.
+fn image_use(used: &ImageUse) -> String {
+    let digest = used.digest.as_deref().filter(|_| used.available == Some(true));
+    let short =
+        digest.and_then(|digest| digest.split_once(':')).map(|(_, hex)| hex.chars().take(12).collect::<String>());
+    short.map_or_else(|| used.platform.to_string(), |short| format!("{} {short}", used.platform))
 }
 
 fn totals(plan: &Plan, totals: &Totals, style: Style) -> String {

@@ -112,9 +112,24 @@ fn hints(diagnostic: Diagnostic, kind: &ProblemKind) -> Diagnostic {
         ProblemKind::BadMount { source, .. } if !source.near.is_empty() => {
             diagnostic.hint(format!("did you mean {}?", source.near.join(" or ")))
         }
+        ProblemKind::MissingImage { name, near } => missing_image(diagnostic, name, near),
+        ProblemKind::LacksPlatform { has, .. } => {
+            let has: Vec<String> = has.iter().map(ToString::to_string).collect();
+            let has = if has.is_empty() { "no platform at all".to_owned() } else { has.join(", ") };
+            diagnostic.hint(format!("it has {has}: leave the others out of --platform, or choose another image"))
+        }
         ProblemKind::CannotRun(cannot) => cannot_run(diagnostic, cannot),
         _ => diagnostic,
     }
+}
+
+fn missing_image(diagnostic: Diagnostic, name: &str, near: &[String]) -> Diagnostic {
+    let reference = name.parse::<polyarch_registry::oci::Reference>();
+    let Ok(reference) = reference else { return diagnostic };
+    if !near.is_empty() {
+        return diagnostic.hint(format!("{} has tags like {}", reference.name(), near.join(", ")));
+    }
+    diagnostic.hint(format!("{} was asked for {}", reference.host(), reference.or_latest()))
 }
 
 fn cannot_run(diagnostic: Diagnostic, cannot: &CannotRun) -> Diagnostic {

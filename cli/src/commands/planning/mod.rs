@@ -6,6 +6,7 @@
 pub mod base;
 pub mod denied;
 pub mod errors;
+pub mod images;
 pub mod nodes;
 pub mod this_machine;
 
@@ -94,6 +95,7 @@ impl Asked<'_> {
             named_contexts: self.build_contexts.keys().cloned().collect(),
             nodes,
             images: Default::default(),
+            missing: Default::default(),
         }
     }
 }

@@ -12,6 +12,7 @@ use super::lease::try_exclusive;
 use super::paths::Paths;
 use super::walk::Reached;
 use super::{LayoutStore, StoreError, cache, index, verified};
+use crate::resolve::REMOTE_CACHE;
 
 /// What gc removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -37,6 +38,15 @@ impl LayoutStore {
     }
 }
 
+/// What registries said is asked for again when it is needed.
+fn forget_remote(paths: &Paths) -> Result<(), StoreError> {
+    let dir = paths.cache().join(REMOTE_CACHE);
+    match fs::remove_dir_all(&dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io_error("remove", &dir)(error)),
+        _ => Ok(()),
+    }
+}
+
 fn collect(paths: &Paths) -> Result<Removed, StoreError> {
     let in_use = || StoreError::InUse { path: paths.root().to_owned() };
     let _alone = try_exclusive(&paths.lease())?.ok_or_else(in_use)?;
@@ -55,5 +65,6 @@ fn collect(paths: &Paths) -> Result<Removed, StoreError> {
     }
     cache::prune(paths)?;
     verified::prune(paths)?;
+    forget_remote(paths)?;
     Ok(removed)
 }

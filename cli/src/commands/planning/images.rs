@@ -1,0 +1,47 @@
+//! The external images of a plan: who is asked about them, how long, and what is told of those that could not be checked.
+
+use std::path::Path;
+use std::time::Duration;
+
+use polyarch_builder::dockerfile::Dockerfile;
+use polyarch_builder::plan::PlanInput;
+use polyarch_builder::preflight::{Depth, Preflight, Unchecked, look};
+use polyarch_registry::client::{Config, Registry, RetryPolicy};
+use polyarch_registry::resolve::{ManifestCache, Resolver};
+
+use crate::diagnostics::Diagnostic;
+
+/// Time for one image. A registry that takes longer is told as one that could not be asked.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Returns a resolver that gives up early: a plan without an answer is better than none for minutes.
+pub fn resolver(config: &Config, store: &Path) -> Resolver {
+    let retry = RetryPolicy {
+        attempts: 3,
+        base: Duration::from_millis(200),
+        cap: Duration::from_secs(1),
+        retry_after_cap: Duration::from_secs(5),
+        total: Duration::from_secs(8),
+    };
+    let config = Config { retry, ..config.clone() };
+    Resolver::new(Registry::new(config), Some(ManifestCache::of_store(store)))
+}
+
+/// Asks registries about every image.
+pub async fn find(resolver: &Resolver, file: &Dockerfile, input: &PlanInput) -> Preflight {
+    look(resolver, file, input, Depth::Configs, PATIENCE).await
+}
+
+/// Returns what the user must know about images that could not be checked, one line for each.
+pub fn notes(found: &Preflight) -> Vec<String> {
+    let note = |(name, why): &(String, Unchecked)| format!("could not check {name}: {}", reason(why).chain.join(": "));
+    found.unchecked.iter().map(note).collect()
+}
+
+/// Returns an image's error with its hints.
+pub fn reason(why: &Unchecked) -> Diagnostic {
+    match why {
+        Unchecked::Registry(error) => Diagnostic::of_client(error),
+        Unchecked::Slow(_) => Diagnostic::new(crate::exit_code::ExitCode::CouldNotCheck, why),
+    }
+}
