@@ -112,13 +112,15 @@ impl Worker {
         Ok(Self { channel, limits: Arc::new(limits.clone()) })
     }
 
-    /// Connects and asks for version and platforms.
+    /// Connects and asks for version and platforms, all within twice `limits.connect`.
     ///
     /// # Errors
     /// [`ConnectError`].
     pub async fn greet(transport: Transport, limits: &Limits) -> Result<Greeting, ConnectError> {
         let worker = Self::connect(transport, limits).await?;
-        let (version, workers) = tokio::try_join!(worker.info(), worker.list_workers())?;
+        let asked = async { tokio::try_join!(worker.info(), worker.list_workers()) };
+        let answered = tokio::time::timeout(limits.connect, asked).await;
+        let (version, workers) = answered.map_err(|_| ConnectError::TimedOut(limits.connect))??;
         let platforms = workers.into_iter().flat_map(|worker| worker.platforms).collect();
         Ok(Greeting { worker, version, platforms })
     }

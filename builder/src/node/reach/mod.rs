@@ -194,11 +194,16 @@ impl Reach<'_> {
         let api = DockerApi::new(dialer, self.limits).map_err(wrap)?;
         // Side by side: a daemon takes milliseconds for each. BuildKit's refusal counts only where BuildKit is wanted.
         let buildkit = Worker::greet(Transport::DockerApi(Arc::clone(api.dialer())), self.limits);
-        let asked = tokio::try_join!(api.version(), api.info(), async { Ok(buildkit.await) });
-        let (version, info, greeted) = asked.map_err(wrap)?;
-        if version.podman {
-            return Err(ReachError::Podman { builder: text.to_owned(), version: version.version });
-        }
+        let version = async {
+            let version = api.version().await.map_err(wrap)?;
+            match version.podman {
+                true => Err(ReachError::Podman { builder: text.to_owned(), version: version.version }),
+                false => Ok(version),
+            }
+        };
+        let (version, info, greeted) =
+            tokio::try_join!(version, async { Ok(api.info().await) }, async { Ok(buildkit.await) })?;
+        let info = info.map_err(wrap)?;
         Ok(Docker { api, version, info, greeted: Some(greeted) })
     }
 }
