@@ -15,6 +15,9 @@ use rand::{Rng, SeedableRng};
 #[path = "../fuzz/entry.rs"]
 mod entry;
 
+/// What is run with every input.
+type Target = fn(&[u8]);
+
 /// Longest input, in bytes.
 const LONGEST: usize = 4096;
 
@@ -99,8 +102,8 @@ fn main() {
     let target = args.first().map_or("all", String::as_str).to_owned();
     let executions: u64 = args.get(1).map_or(100_000, |text| text.parse().unwrap());
     let seed: u64 = args.get(2).map_or(1, |text| text.parse().unwrap());
-    let targets: Vec<(&str, fn(&[u8]))> =
-        vec![("dockerfile", entry::dockerfile), ("expander", entry::expander), ("platform", entry::platform)];
+    let targets: [(&str, Target); 3] =
+        [("dockerfile", entry::dockerfile), ("expander", entry::expander), ("platform", entry::platform)];
     let mut chosen = targets.into_iter().filter(|(name, _)| target == "all" || *name == target).peekable();
     assert!(chosen.peek().is_some(), "{target} is no target: dockerfile, expander, platform or all");
     let corpus = corpus();
@@ -110,7 +113,7 @@ fn main() {
     }
 }
 
-fn fuzz(name: &str, run: fn(&[u8]), executions: u64, seed: u64, corpus: &[Vec<u8>]) -> Duration {
+fn fuzz(name: &str, run: Target, executions: u64, seed: u64, corpus: &[Vec<u8>]) -> Duration {
     let mut random = StdRng::seed_from_u64(seed);
     let (mut slowest, mut worst) = (Duration::ZERO, Vec::new());
     for at in 0..executions {

@@ -19,10 +19,8 @@ pub(super) fn check(instruction: &Instruction, escape: char) -> Result<(), Parse
             return Err(fault(inner, "cannot take an empty path"));
         }
         Keyword::Healthcheck => healthcheck(inner)?,
-        Keyword::Add | Keyword::Copy => {
-            if inner.words().last().is_some_and(|word| Heredoc::parse(word).is_some()) {
-                return Err(fault(inner, "cannot have a heredoc as its destination"));
-            }
+        Keyword::Add | Keyword::Copy if inner.words().last().is_some_and(|word| Heredoc::parse(word).is_some()) => {
+            return Err(fault(inner, "cannot have a heredoc as its destination"));
         }
         Keyword::Run => run(inner)?,
         _ => {}

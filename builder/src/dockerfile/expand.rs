@@ -58,7 +58,7 @@ pub fn expand_heredoc(
 
 fn run(word: &str, escape: char, lookup: &dyn Fn(&str) -> Option<String>, quotes: bool) -> Result<String, ExpandError> {
     // Most words have nothing to expand.
-    if !word.contains(|c| matches!(c, '$' | '\'' | '"') || c == escape) {
+    if !word.contains(['$', '\'', '"', escape]) {
         return if word.len() > LONGEST { Err(ExpandError::TooLarge) } else { Ok(word.to_owned()) };
     }
     Expander { chars: word.chars().collect(), at: 0, escape, lookup, depth: 0, quotes }.until(None, false)

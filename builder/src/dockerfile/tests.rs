@@ -117,6 +117,16 @@ fn reports_every_error_with_its_line() {
     ] {
         assert_eq!(kinds(text), want, "{text:?}");
     }
+    let error = &parse(b"FROM a\n  RNU x").expect_err("misspelled")[0];
+    assert_eq!((error.span, error.line_text.as_str()), (Span { line: 2, column: 3, end_line: 2 }, "  RNU x"));
+    assert_eq!(error.to_string(), "line 2: unknown instruction \"RNU\"");
+    assert_eq!(parse(b"FROM a\nRUN \xff").expect_err("not UTF-8")[0].kind, NotUtf8);
+    assert_eq!(kinds(&format!("FROM a\nRUN {}\n", "x".repeat(65_532))), [(2, LineTooLong)]);
+    ok(&format!("FROM a\nRUN {}\n", "x".repeat(65_531)));
+}
+
+#[test]
+fn points_at_the_word_at_fault() {
     for (text, column, want) in [
         ("FROM a\nCOPY --chown=1 --chown=2 a b\n", 6, "--chown of COPY is given twice"),
         ("FROM a\nCOPY --link=maybe a b\n", 6, "--link of COPY is true or false, not \"maybe\""),
@@ -150,12 +160,6 @@ fn reports_every_error_with_its_line() {
             "{text:?}"
         );
     }
-    let error = &parse(b"FROM a\n  RNU x").expect_err("misspelled")[0];
-    assert_eq!((error.span, error.line_text.as_str()), (Span { line: 2, column: 3, end_line: 2 }, "  RNU x"));
-    assert_eq!(error.to_string(), "line 2: unknown instruction \"RNU\"");
-    assert_eq!(parse(b"FROM a\nRUN \xff").expect_err("not UTF-8")[0].kind, NotUtf8);
-    assert_eq!(kinds(&format!("FROM a\nRUN {}\n", "x".repeat(65_532))), [(2, LineTooLong)]);
-    ok(&format!("FROM a\nRUN {}\n", "x".repeat(65_531)));
 }
 
 #[test]

@@ -6,6 +6,9 @@ use super::problem::{Problem, ProblemKind};
 use super::resolve::{Resolved, ResolvedBase, StageNames};
 use crate::dockerfile::{Dockerfile, Instruction, Keyword, Reference};
 
+/// Stages that are needed, and the instructions that say so; FROM says it without one.
+type Edges<'a> = Vec<(usize, Option<&'a Instruction>)>;
+
 /// The stages of one platform and how they depend on each other.
 pub(super) struct Graph<'a> {
     pub(super) file: &'a Dockerfile,
@@ -115,7 +118,7 @@ impl<'a> Graph<'a> {
     }
 
     /// What a stage needs, itself included, with the instruction that says so.
-    fn edges(&self, stage: usize) -> Vec<(usize, Option<&'a Instruction>)> {
+    fn edges(&self, stage: usize) -> Edges<'a> {
         let base = match &self.resolved[stage] {
             Some(Resolved { base: ResolvedBase::Stage(base), .. }) => Some((*base, None)),
             _ => None,
@@ -137,7 +140,7 @@ impl<'a> Graph<'a> {
             if done[start] {
                 continue;
             }
-            let mut path: Vec<(usize, Vec<(usize, Option<&Instruction>)>)> = vec![(start, self.edges(start))];
+            let mut path = vec![(start, self.edges(start))];
             on_path[start] = true;
             while let Some((stage, edges)) = path.last_mut() {
                 let stage = *stage;

@@ -30,7 +30,7 @@ pub(super) fn render(prepared: &Prepared, plan: &Plan, style: Style) -> String {
 fn head(prepared: &Prepared, plan: &Plan, style: Style) -> String {
     let mut out = String::new();
     let count = plan.platforms.len();
-    let target = plan.platforms.first().and_then(|one| one.stages.last()).map(|stage| label(stage));
+    let target = plan.platforms.first().and_then(|one| one.stages.last()).map(label);
     let target = target.map(|name| format!(", target {name}")).unwrap_or_default();
     let plural = if count == 1 { "" } else { "s" };
     let title = format!("{}{target}, {count} platform{plural}", prepared.name);
