@@ -2,9 +2,12 @@
 
 use crate::dockerfile::{Instruction, Keyword};
 
-/// Returns everything a shell or an expansion may see of an instruction: its text and its heredocs.
+/// Returns everything a shell or an expansion may see of an instruction: its text and its heredocs. A file that is copied from a
+/// quoted heredoc is left as it is; a shell has the variables of its environment in any heredoc.
 pub(super) fn texts(instruction: &Instruction) -> impl Iterator<Item = &str> {
-    let heredocs = instruction.heredocs.iter().map(|heredoc| heredoc.content.as_str());
+    let is_run = instruction.keyword == Keyword::Run;
+    let seen = instruction.heredocs.iter().filter(move |heredoc| is_run || heredoc.expand);
+    let heredocs = seen.map(|heredoc| heredoc.content.as_str());
     std::iter::once(instruction.source.text()).chain(heredocs)
 }
 

@@ -64,7 +64,7 @@ fn defaults_of_automatic_arguments() {
 fn automatic_arguments_that_are_not_declared() {
     let text = "FROM a AS base\nRUN echo $TARGETARCH\nARG TARGETARCH\nRUN echo $TARGETARCH\nFROM base\n\
                 COPY x-${TARGETARCH}${TARGETVARIANT:-} /\nCMD echo $TARGETOS\nRUN TARGETOS=x; echo $TARGETOS\n\
-                RUN <<E\necho $BUILDARCH\nE\n";
+                RUN <<E\necho $BUILDARCH\nE\nCOPY <<\"F\" /f\n$BUILDOS\nF\n";
     assert_eq!(both(text), "2:11 TargetArgUndeclared []\n6:23 TargetArgUndeclared []\n9:1 TargetArgUndeclared []\n");
 }
 

@@ -45,7 +45,8 @@ fn head(prepared: &Prepared, plan: &Plan, style: Style) -> String {
     if plan.confidence == Confidence::Guess {
         let frontend = plan.frontend.as_ref().map_or("", |frontend| frontend.reference.as_str());
         let text = format!("the frontend {frontend} reads this Dockerfile by its own rules; this plan is a guess");
-        let _ = writeln!(out, "{} {}", style.warning("warning:"), escape(&text));
+        let lines = wrap(&escape(&text), WIDTH - 9).join("\n         ");
+        let _ = writeln!(out, "{} {lines}", style.warning("warning:"));
     }
     out
 }
@@ -248,5 +249,71 @@ fn label(stage: &StagePlan) -> String {
     match stage.name.bytes().all(|byte| byte.is_ascii_digit()) {
         true => format!("stage-{}", stage.name),
         false => stage.name.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use polyarch_builder::dockerfile::parse;
+    use polyarch_builder::plan::{ImageFacts, NodeFacts, PlanInput, PlatformImage, plan};
+
+    fn platforms(list: &str) -> Vec<Platform> {
+        list.split_whitespace().map(|text| text.parse().unwrap()).collect()
+    }
+
+    fn node(name: &str, native: &str, emulated: &str) -> NodeFacts {
+        let native = platforms(native);
+        NodeFacts { name: name.into(), build_platform: native[0].clone(), native, emulated: platforms(emulated) }
+    }
+
+    fn shown(text: &str, list: &str, nodes: Vec<NodeFacts>, images: &[(&str, &str)]) -> String {
+        let file = parse(text.as_bytes()).unwrap();
+        let mut input = PlanInput { platforms: platforms(list), nodes, ..PlanInput::default() };
+        for (name, has) in images {
+            let one = |platform: Platform| PlatformImage { platform, digest: "sha256:0".into(), config: None };
+            let list = platforms(has).into_iter().map(one).collect();
+            let digest = "sha256:0123456789abcdef".into();
+            input.images.insert((*name).into(), ImageFacts { digest, platforms: list, ..ImageFacts::default() });
+        }
+        let made = plan(&file, &input);
+        let prepared = Prepared { name: "Dockerfile".into(), file, input, note: None, ignore_file: None };
+        let tree = render(&prepared, &made, Style::plain());
+        assert!(tree.lines().all(|line| line.chars().count() <= WIDTH), "{tree}");
+        tree
+    }
+
+    const TEXT: &str = "\
+# syntax=example.org/frontend
+FROM --platform=$BUILDPLATFORM golang:1.25 AS deps
+RUN go mod download
+FROM deps AS build
+ARG TARGETARCH
+RUN GOARCH=$TARGETARCH go build -o /app .
+FROM node:22 AS web
+RUN npm ci
+FROM alpine:3.22
+COPY --from=build /app /app
+COPY --from=web /dist /dist
+";
+
+    #[test]
+    fn a_tree_says_what_happens_and_why() {
+        let laptop = node("laptop", "linux/amd64", "linux/arm64 linux/arm/v7");
+        let images = [("alpine:3.22", "linux/amd64 linux/arm64"), ("golang:1.25", "linux/amd64")];
+        insta::assert_snapshot!(shown(TEXT, "linux/amd64 linux/arm64 linux/arm/v7 linux/s390x", vec![laptop], &images));
+    }
+
+    #[test]
+    fn a_tree_says_where_on_several_nodes() {
+        let nodes = vec![node("big", "linux/amd64", "linux/arm64"), node("small", "linux/arm64", "")];
+        insta::assert_snapshot!(shown(&TEXT[TEXT.find('\n').unwrap() + 1..], "linux/amd64 linux/arm64", nodes, &[]));
+    }
+
+    #[test]
+    fn names_of_others_are_escaped_and_cut() {
+        let text = format!("FROM a{}\u{202e}b AS x\nRUN y\n", "a".repeat(200));
+        let tree = shown(&text, "linux/amd64", vec![node("n\x1b[2J", "linux/amd64", "")], &[]);
+        assert!(!tree.contains('\x1b') && !tree.contains('\u{202e}'), "{tree}");
     }
 }
