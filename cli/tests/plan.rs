@@ -122,6 +122,42 @@ fn what_is_wrong_has_its_place_and_a_hint() {
 }
 
 #[test]
+fn what_is_not_here_or_not_a_dockerfile_is_not_planned() {
+    let dir = tempfile::tempdir().unwrap();
+    for (args, stdin, want) in [
+        (["plan", "https://example.org/a.git", "--offline"], "", "Dockerfile is in a context that the daemon reads"),
+        (["plan", "--file=-", "--offline"], "# syntax=other/one\nkey:\n  - x\n", "is in the language of a frontend"),
+    ] {
+        let run = polyarch(dir.path(), &args, Some(stdin.as_bytes()));
+        assert_eq!((run.code, run.out.as_str()), (Some(3), ""));
+        assert!(run.err.contains(want) && run.err.contains("hint: "), "{}", run.err);
+    }
+}
+
+#[test]
+fn a_check_does_without_a_daemon() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("Dockerfile"), BAD).unwrap();
+    let quiet = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_polyarch"));
+        command.args(args).env_clear().env("HOME", dir.path()).env("DOCKER_HOST", "unix:///no/such.sock");
+        command.current_dir(dir.path()).output().unwrap()
+    };
+    let checked = quiet(&["check", "--platform", "linux/s390x"]);
+    let err = String::from_utf8(checked.stderr).unwrap();
+    assert_eq!(
+        (checked.status.code(), err.as_str()),
+        (Some(7), "note: docker does not answer; planned for this machine\n")
+    );
+    let planned = quiet(&["plan", "--no-resolve", "--platform", "linux/s390x"]);
+    assert_eq!(planned.status.code(), Some(0), "{}", String::from_utf8_lossy(&planned.stderr));
+    let named = quiet(&["plan", "--no-resolve", "--builder", "docker"]);
+    assert_eq!(named.status.code(), Some(3), "a builder that is named must answer");
+    let asked = quiet(&["plan"]);
+    assert!(String::from_utf8_lossy(&asked.stderr).ends_with("hint: plan without a daemon: --offline\n"));
+}
+
+#[test]
 fn files_that_are_no_dockerfiles() {
     let run = |bytes: &[u8]| run(bytes, &["plan", "--offline"]);
     let binary = run(b"FROM a\nRUN \xff\xfe\x00\x1b[31m\n");

@@ -107,7 +107,13 @@ pub fn resolve(args: &PlanArgs, around: &mut Surroundings) -> Result<PlanSetting
 /// # Errors
 /// As [`resolve`].
 pub fn resolve_check(args: &CheckArgs, around: &mut Surroundings) -> Result<CheckSettings, SettingsError> {
-    let subject = subject(&args.context, &args.dockerfile, &args.nodes, &args.registries, around)?;
+    let mut subject = subject(&args.context, &args.dockerfile, &args.nodes, &args.registries, around)?;
+    // A check is worth having without a daemon: its own rules need none.
+    if let NodeChoice::Builders(builders) = &subject.nodes
+        && !is_named(&args.nodes, around)
+    {
+        subject.nodes = NodeChoice::IfReachable(builders.clone());
+    }
     let output = args.output.as_ref().map(|path| around.resolve(path));
     Ok(CheckSettings { subject, skip: args.skip.clone(), format: args.format, output })
 }
@@ -159,10 +165,14 @@ fn platforms(choice: &DockerfileArgs, around: &Surroundings) -> Result<Platforms
 
 fn node_choice(nodes: &NodeArgs, around: &Surroundings) -> NodeChoice {
     let builders = build::builders(&nodes.builder, &around.env);
-    let is_named = !nodes.builder.is_empty() || around.env.get(&env_vars::POLYARCH_BUILDER).is_some();
     match (nodes.offline, nodes.no_resolve) {
         (true, _) => NodeChoice::ThisMachine,
-        (false, true) if !is_named => NodeChoice::IfReachable(builders),
+        (false, true) if !is_named(nodes, around) => NodeChoice::IfReachable(builders),
         _ => NodeChoice::Builders(builders),
     }
+}
+
+/// Whether the user named a builder, which then must answer.
+fn is_named(nodes: &NodeArgs, around: &Surroundings) -> bool {
+    !nodes.builder.is_empty() || around.env.get(&env_vars::POLYARCH_BUILDER).is_some()
 }

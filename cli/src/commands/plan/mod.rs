@@ -66,10 +66,7 @@ pub(super) async fn prepare(
     context: &Context,
 ) -> Result<Prepared, Diagnostic> {
     let asked = Asked::from(subject);
-    let Some(file) = asked.read()? else {
-        return Err(Diagnostic::message(ExitCode::Plan, format!("{} cannot be read from here", asked.name()))
-            .hint("its frontend or its context is the daemon's; pipe the Dockerfile in: -f -"));
-    };
+    let Some(file) = asked.read()? else { return Err(unreadable(&asked)) };
     let found = nodes::find(subject, context).await?;
     let own = found.facts.first().map(|node| node.build_platform.clone());
     let own = own.unwrap_or_else(|| Platform::new("linux", "unknown", None));
@@ -87,6 +84,22 @@ pub(super) async fn prepare(
     let input = found_images.apply(&input);
     let (image_notes, ignore_file) = (images::notes(&found_images), ignore_file(subject));
     Ok(Prepared { name: asked.name(), file, input, note: found.note, image_notes, ignore_file })
+}
+
+/// Why there is no Dockerfile to plan.
+fn unreadable(asked: &Asked<'_>) -> Diagnostic {
+    let name = asked.name();
+    match asked.text() {
+        None => {
+            Diagnostic::message(ExitCode::Plan, format!("{name} is in a context that the daemon reads, not polyarch"))
+                .hint("pipe the Dockerfile in: -f -")
+        }
+        Some(_) => Diagnostic::message(
+            ExitCode::Plan,
+            format!("{name} is in the language of a frontend polyarch does not know"),
+        )
+        .hint("only Dockerfiles can be planned; `polyarch build` lets the frontend read it"),
+    }
 }
 
 /// The ignore file that BuildKit would ask for first among those that are there.

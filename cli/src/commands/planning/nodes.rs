@@ -40,7 +40,7 @@ pub async fn find(subject: &Subject, context: &Context) -> Result<Nodes, Diagnos
             Ok(facts) => Ok(Nodes { facts, note: None }),
             Err(error) if error.code == ExitCode::Cancelled => Err(error),
             Err(_) => {
-                let note = format!("{} does not answer; this is the plan for this machine", builders.join(", "));
+                let note = format!("{} does not answer; planned for this machine", builders.join(", "));
                 Ok(Nodes { facts: vec![this_machine::facts()], note: Some(note) })
             }
         },
