@@ -10,7 +10,7 @@ use super::span::Span;
 use super::stage::{Assignment, Dockerfile, Stage};
 
 /// More errors help nobody, and a file that is no Dockerfile would have one for every line.
-const MOST_ERRORS: usize = 100;
+const MOST_ERRORS: usize = 20;
 
 /// Longest line BuildKit reads, in bytes (`bufio.MaxScanTokenSize`).
 const LONGEST_LINE: usize = 65_535;

@@ -31,7 +31,7 @@ pub use images::{ImagePlan, ImageUse};
 pub use mode::Mode;
 pub use planner::{Plan, PlatformPlan, plan};
 pub use problem::{CannotRun, Problem, ProblemKind};
-pub use reason::{Because, Change, Why};
+pub use reason::{Because, Change, Why, families};
 pub use sharing::Totals;
 pub use stage::{ArgPlan, Base, StagePlan, Taint};
 pub use unused::{UnusedArg, unused_build_args};

@@ -74,7 +74,7 @@ pub enum Change {
 
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let native: Vec<String> = self.native.iter().map(ToString::to_string).collect();
+        let native = families(&self.native);
         let native = if native.is_empty() { "nothing known".to_owned() } else { native.join(", ") };
         match &self.because {
             Because::Target { line } => {
@@ -101,6 +101,15 @@ impl fmt::Display for Change {
             ),
         }
     }
+}
+
+/// Returns one name for each architecture: a machine's list has every level of its CPU.
+pub fn families(platforms: &[Platform]) -> Vec<String> {
+    let is_first = |at: usize, platform: &Platform| {
+        platforms[..at].iter().all(|other| (&other.os, &other.architecture) != (&platform.os, &platform.architecture))
+    };
+    let first = platforms.iter().enumerate().filter(|(at, platform)| is_first(*at, platform));
+    first.map(|(_, platform)| platform.to_string()).collect()
 }
 
 /// Explains a stage that is emulated or impossible.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use polyarch_builder::plan::{Base, Confidence, ImagePlan, ImageUse, Mode, Plan, StagePlan, Totals};
+use polyarch_builder::plan::{Base, Confidence, ImagePlan, ImageUse, Mode, Plan, StagePlan, Totals, families};
 use polyarch_registry::oci::Platform;
 
 use super::Prepared;
@@ -39,7 +39,7 @@ fn head(prepared: &Prepared, plan: &Plan, style: Style) -> String {
     for node in &prepared.input.nodes {
         let list = |platforms: &[Platform]| platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let emulated = if node.emulated.is_empty() { "none".to_owned() } else { list(&node.emulated) };
-        let text = format!("{}: native {}; emulated {emulated}", node.name, list(&node.native));
+        let text = format!("{}: native {}; emulated {emulated}", node.name, families(&node.native).join(", "));
         paragraph(&mut out, "", &text, style);
     }
     if plan.confidence == Confidence::Guess {
