@@ -25,7 +25,7 @@ use crate::dockerfile::{
 pub(super) type Signature = [u8; 32];
 
 /// Most bytes of expanded text in one plan: a file of `ENV A=$B` lines can ask for any amount.
-const MOST_EXPANDED: usize = 256 << 20;
+const MOST_EXPANDED: usize = 64 << 20;
 
 /// Most steps in one plan: ONBUILD triggers multiply.
 const MOST_STEPS: usize = 5_000_000;
