@@ -8,6 +8,7 @@ mod cache;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::FutureExt as _;
 use futures::future::try_join_all;
 
 pub use cache::ManifestCache;
@@ -110,7 +111,7 @@ impl Resolver {
     /// # Errors
     /// As [`Resolver::resolve`].
     pub async fn root(&self, reference: &Reference) -> Result<Option<RawManifest>, ClientError> {
-        self.shared.roots.get_or_try_init(reference, self.read_root(reference)).await
+        self.shared.roots.get_or_try_init(reference, self.read_root(reference).boxed()).await
     }
 
     async fn read_root(&self, reference: &Reference) -> Result<Option<RawManifest>, ClientError> {
@@ -124,7 +125,7 @@ impl Resolver {
         let digest = reference.digest().cloned().or(told).filter(|digest| digest.hasher().is_ok());
         let read = match digest {
             Some(digest) => self.manifest(reference, &digest).await,
-            None => self.registry.get_manifest(reference).await,
+            None => self.registry.get_manifest(reference).boxed().await,
         };
         match read {
             Ok(manifest) => Ok(Some(manifest)),
@@ -134,7 +135,7 @@ impl Resolver {
     }
 
     async fn head(&self, reference: &Reference) -> Result<Option<ManifestHead>, ClientError> {
-        self.shared.heads.get_or_try_init(reference, self.registry.head_manifest(reference)).await
+        self.shared.heads.get_or_try_init(reference, self.registry.head_manifest(reference).boxed()).await
     }
 
     /// Reads a manifest of the reference's repository by digest.
@@ -145,11 +146,13 @@ impl Resolver {
             {
                 return Ok(manifest);
             }
-            let manifest = self.registry.get_manifest(&reference.with_digest(digest.clone())).await?;
+            let at = reference.with_digest(digest.clone());
+            let manifest = self.registry.get_manifest(&at).await?;
             self.remember(digest, manifest.media_type(), manifest.bytes()).await;
             Ok(manifest)
         };
-        self.shared.manifests.get_or_try_init(digest, read).await
+        // Boxed, here and above: the client's futures are large, and many of them would fill a thread's stack.
+        self.shared.manifests.get_or_try_init(digest, read.boxed()).await
     }
 
     /// A pin of one platform's manifest often stands beside the tag it was copied from. Without an answer it stays unknown.
@@ -179,11 +182,11 @@ impl Resolver {
                 Some(platform) if platform.is_unknown() => {}
                 Some(platform) => {
                     let with_config = wanted.contains(&platform);
-                    work.push(self.image(reference, entry, Some(platform), with_config));
+                    work.push(self.image(reference, entry, Some(platform), with_config).boxed());
                 }
                 None if untold < UNTOLD => {
                     untold += 1;
-                    work.push(self.image(reference, entry, None, true));
+                    work.push(self.image(reference, entry, None, true).boxed());
                 }
                 None => {}
             }
@@ -231,7 +234,7 @@ impl Resolver {
             self.remember(&descriptor.digest, &descriptor.media_type, &bytes).await;
             Ok(Bytes::from(bytes))
         };
-        self.shared.configs.get_or_try_init(&descriptor.digest, read).await
+        self.shared.configs.get_or_try_init(&descriptor.digest, read.boxed()).await
     }
 
     async fn cached(&self, digest: &Digest) -> Option<cache::Entry> {
