@@ -12,6 +12,7 @@ pub mod ignore;
 pub mod image;
 pub mod limits;
 pub mod lint;
+pub mod lock;
 pub mod node;
 pub mod plan;
 pub mod preflight;

@@ -15,6 +15,7 @@ use polyarch_registry::oci::{Platform, Reference};
 use polyarch_registry::resolve::{Resolved, Resolver};
 
 use crate::dockerfile::{Dockerfile, near};
+use crate::lock::Lock;
 use crate::plan::{Base, ImageFacts, Plan, PlanInput, PlatformImage, plan};
 
 pub use verdict::refusals;
@@ -32,6 +33,17 @@ pub enum Depth {
     Presence,
     /// The configurations of base images, too: their environment and their triggers.
     Configs,
+}
+
+/// How it is looked up.
+#[derive(Debug, Clone, Copy)]
+pub struct Options<'a> {
+    /// What is looked up.
+    pub depth: Depth,
+    /// Longest time for one image.
+    pub patience: Duration,
+    /// Digests that are asked about instead of tags.
+    pub lock: Option<&'a Lock>,
 }
 
 /// What was found out.
@@ -71,23 +83,17 @@ impl Preflight {
     }
 }
 
-/// Looks up every external image of a plan for every platform that needs it. `patience` bounds the time for one image.
-pub async fn look(
-    resolver: &Resolver,
-    file: &Dockerfile,
-    input: &PlanInput,
-    depth: Depth,
-    patience: Duration,
-) -> Preflight {
+/// Looks up every external image of a plan for every platform that needs it.
+pub async fn look(resolver: &Resolver, file: &Dockerfile, input: &PlanInput, options: Options<'_>) -> Preflight {
     let mut found = Preflight::default();
     for _ in 0..ROUNDS {
         let made = plan(file, &found.apply(input));
         let new: Vec<(String, Vec<Platform>)> =
-            wanted(&made, depth).into_iter().filter(|(name, _)| !found.has(name)).collect();
+            wanted(&made, options.depth).into_iter().filter(|(name, _)| !found.has(name)).collect();
         if new.is_empty() {
             break;
         }
-        let asking = new.iter().map(|(name, configs)| one(resolver, name, configs, patience));
+        let asking = new.iter().map(|(name, configs)| one(resolver, name, configs, options));
         for ((name, _), answer) in new.iter().zip(join_all(asking).await) {
             match answer {
                 Ok(Answer::There(facts)) => drop(found.images.insert(name.clone(), facts)),
@@ -125,10 +131,11 @@ enum Answer {
     NoName,
 }
 
-async fn one(resolver: &Resolver, name: &str, configs: &[Platform], patience: Duration) -> Result<Answer, Unchecked> {
+async fn one(resolver: &Resolver, name: &str, configs: &[Platform], options: Options<'_>) -> Result<Answer, Unchecked> {
     let Ok(reference) = name.parse::<Reference>() else { return Ok(Answer::NoName) };
-    let asked = tokio::time::timeout(patience, resolver.resolve(&reference, configs)).await;
-    match asked.map_err(|_| Unchecked::Slow(patience))?? {
+    let reference = options.lock.and_then(|lock| lock.pin(&reference)).unwrap_or(reference);
+    let asked = tokio::time::timeout(options.patience, resolver.resolve(&reference, configs)).await;
+    match asked.map_err(|_| Unchecked::Slow(options.patience))?? {
         Some(resolved) => Ok(Answer::There(facts(resolved))),
         None => Ok(Answer::Missing(near_tags(resolver.registry(), &reference).await)),
     }

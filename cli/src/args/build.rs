@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args};
 
 use super::RegistryAccess;
+use super::lock::LockedArgs;
 use super::values::{Compression, Denied, Feature, Format, Progress, Transfer};
 
 /// Build an image for every platform asked for, and join the results into one index.
@@ -18,6 +19,9 @@ pub struct BuildArgs {
     /// What is built.
     #[command(flatten)]
     pub source: SourceArgs,
+    /// The lock file.
+    #[command(flatten)]
+    pub locked: LockedArgs,
     /// Where it is built.
     #[command(flatten)]
     pub builder: BuilderArgs,
@@ -98,6 +102,9 @@ pub struct BuilderArgs {
     /// Refuse to build if a step would run this way
     #[arg(long, value_name = "MODE", value_delimiter = ',')]
     pub deny: Vec<Denied>,
+    /// Do not ask registries about base images while the build begins; the builder finds out by itself
+    #[arg(long)]
+    pub no_resolve: bool,
     /// Which way the result takes to the registry
     #[arg(long, value_name = "WAY", default_value = "store")]
     pub transfer: Transfer,

@@ -7,6 +7,7 @@
 
 pub mod build;
 pub mod inspect;
+pub mod lock;
 pub mod login;
 pub mod plan;
 pub mod push;
@@ -22,6 +23,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use build::BuildArgs;
 pub use inspect::InspectArgs;
+pub use lock::LockArgs;
 pub use login::{LoginArgs, LogoutArgs};
 pub use plan::{CheckArgs, PlanArgs};
 pub use push::PushArgs;
@@ -68,6 +70,8 @@ pub enum Command {
     ///
     /// `--platform all-from-base` takes every platform of the target's base image.
     Plan(Box<PlanArgs>),
+    /// Write the digests of all external images to a file that `build --locked` obeys
+    Lock(Box<LockArgs>),
     /// Check a Dockerfile for mistakes that only show on some platforms
     Check(Box<CheckArgs>),
     /// Show what is behind a reference: index, platforms, attestations
@@ -108,11 +112,12 @@ mod tests {
 
     #[test]
     fn help_reads_well() {
-        let paths: [&[&str]; 11] = [
+        let paths: [&[&str]; 12] = [
             &[],
             &["build"],
             &["plan"],
             &["check"],
+            &["lock"],
             &["inspect"],
             &["verify"],
             &["push"],

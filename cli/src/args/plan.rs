@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::RegistryAccess;
 use super::build::DockerfileArgs;
+use super::lock::LockedArgs;
 use super::values::{CheckFormat, Denied, PlanFormat};
 
 /// Show what a build would do on every platform: which stages run natively, cross-compile, are emulated or cannot run,
@@ -18,6 +19,9 @@ pub struct PlanArgs {
     /// How the Dockerfile is read; --platform all-from-base takes every platform of the target's base image.
     #[command(flatten)]
     pub dockerfile: DockerfileArgs,
+    /// The lock file.
+    #[command(flatten)]
+    pub locked: LockedArgs,
     /// What is asked.
     #[command(flatten)]
     pub nodes: NodeArgs,

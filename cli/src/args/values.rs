@@ -100,6 +100,14 @@ pub enum PlanFormat {
     Tree,
     /// One versioned JSON document
     Json,
+    /// A graph for Graphviz
+    Dot,
+    /// A graph for Markdown
+    Mermaid,
+    /// A picture
+    Svg,
+    /// A page with the picture, in one file
+    Html,
 }
 
 /// How findings of a check are written to stdout.

@@ -3,6 +3,7 @@
 pub mod build;
 pub mod check;
 pub mod inspect;
+pub mod lock;
 pub mod login;
 pub mod notes;
 pub mod plan;
@@ -51,6 +52,7 @@ pub async fn run(cli: Cli, context: Context, mut around: Surroundings) -> Result
         Command::Build(args) => build::run(args, global, context, around).await,
         Command::Check(args) => until_cancelled(&context, check::run(args, global, &context, around)).await,
         Command::Plan(args) => until_cancelled(&context, plan::run(args, global, &context, around)).await,
+        Command::Lock(args) => until_cancelled(&context, lock::run(args, global, &context, around)).await,
         Command::Push(args) => push::run(&args, &global, &context, &around).await,
         Command::Inspect(args) => until_cancelled(&context, inspect::run(&args, &global, &context, &around)).await,
         Command::Verify(args) => until_cancelled(&context, verify::run(&args, &global, &context, &around)).await,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
+use polyarch_builder::lock::Lock;
 use polyarch_builder::node::endpoint::HostEnv;
 use polyarch_builder::request::{BuildRequest, ContextSource, DockerfileSource, NoCache, SecretSource, SshSource};
 use polyarch_registry::client;
@@ -16,7 +17,7 @@ use super::export::ImageAttrs;
 use super::output::{self, Output, Outputs, Shorthands};
 use super::transfer::{self, Wanted, Way};
 use super::{
-    Env, SettingsError, Spool, Surroundings, ValueError, cache, docker_format, env_vars, host, host_env, image,
+    Env, SettingsError, Spool, Surroundings, ValueError, cache, docker_format, env_vars, host, host_env, image, lock,
     network, pair, progress, registries, report_file, secret, size, ssh, tag, ulimit,
 };
 use crate::args::build::{BuildArgs, CacheArgs, SandboxArgs};
@@ -47,6 +48,10 @@ pub struct BuildSettings {
     pub allow_missing: BTreeSet<Feature>,
     /// Ways of running the plan may not contain.
     pub deny: BTreeSet<Denied>,
+    /// Whether registries are asked about base images while the build begins.
+    pub resolve: bool,
+    /// The lock file, if it is to be obeyed.
+    pub lock: Option<Lock>,
     /// What the frontend is asked for.
     pub call: Call,
     /// How registries are reached.
@@ -116,6 +121,7 @@ fn resolve_any(
         Some(inputs) => inputs,
         None => context::resolve(&args.context, args.source.dockerfile.file.as_deref(), around)?,
     };
+    let lock = lock::resolve(&args.locked, &inputs.context, around)?;
     (request.context, request.dockerfile) = (inputs.context, inputs.dockerfile);
     Ok(BuildSettings {
         request,
@@ -127,6 +133,8 @@ fn resolve_any(
         transfer,
         allow_missing: args.builder.allow_missing.iter().copied().collect(),
         deny: args.builder.deny.iter().copied().collect(),
+        resolve: !args.builder.no_resolve,
+        lock,
         call: if args.source.check { Call::CHECK } else { call },
         registries,
         host_env: host_env(&around.env),

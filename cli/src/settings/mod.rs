@@ -4,7 +4,7 @@
 //! the context's kind, the Dockerfile's place). Never: clap types beyond this boundary, the network,
 //! or the process environment, which is read once into [`Env`].
 //! The parsing modules are pure; only [`context`], [`dockerfile`], [`stdin`], [`secret`], [`ssh`], [`target`],
-//! [`report_file`] and [`output`] look at the file system.
+//! [`report_file`], [`lock`] and [`output`] look at the file system.
 
 pub mod annotation;
 pub mod attest;
@@ -25,6 +25,7 @@ pub mod global;
 pub mod host;
 pub mod host_env;
 pub mod image;
+pub mod lock;
 pub mod login;
 pub mod near;
 pub mod network;

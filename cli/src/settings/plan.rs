@@ -1,20 +1,21 @@
 //! `polyarch plan` and `polyarch check`: what is planned, for what, and who is asked.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
+use polyarch_builder::lock::Lock;
 use polyarch_builder::node::endpoint::HostEnv;
 use polyarch_builder::request::{ContextSource, DockerfileSource};
 use polyarch_registry::client;
 use polyarch_registry::oci::Platform;
 
 use super::context::{self, Inputs};
-use super::{SettingsError, Surroundings, build, dockerfile_choice, env_vars, host_env, registries};
-use crate::args::RegistryAccess;
+use super::{SettingsError, Surroundings, build, dockerfile_choice, env_vars, host_env, lock, registries};
 use crate::args::build::DockerfileArgs;
 use crate::args::plan::{CheckArgs, NodeArgs, PlanArgs};
 use crate::args::values::{CheckFormat, Denied, PlanFormat};
+use crate::args::{LockArgs, RegistryAccess};
 
 /// Platform list that means: all the target's base image has.
 const ALL_FROM_BASE: &str = "all-from-base";
@@ -38,6 +39,8 @@ pub struct Subject {
     pub nodes: NodeChoice,
     /// Whether registries may be asked.
     pub resolve: bool,
+    /// The lock file, if it is to be obeyed.
+    pub lock: Option<Lock>,
     /// How registries are reached.
     pub registries: client::Config,
     /// What a Docker client reads from the environment.
@@ -97,9 +100,36 @@ pub struct CheckSettings {
 /// # Errors
 /// The first thing on the command line that cannot be used.
 pub fn resolve(args: &PlanArgs, around: &mut Surroundings) -> Result<PlanSettings, SettingsError> {
-    let subject = subject(&args.context, &args.dockerfile, &args.nodes, &args.registries, around)?;
+    let mut subject = subject(&args.context, &args.dockerfile, &args.nodes, &args.registries, around)?;
+    subject.lock = lock::resolve(&args.locked, &subject.context, around)?;
     let output = args.output.as_ref().map(|path| around.resolve(path));
     Ok(PlanSettings { subject, deny: args.deny.iter().copied().collect(), format: args.format, output })
+}
+
+/// Settings of `polyarch lock`.
+#[derive(Debug)]
+pub struct LockSettings {
+    /// What is locked.
+    pub subject: Subject,
+    /// Where it is written; stdout if `None`.
+    pub output: Option<PathBuf>,
+}
+
+/// Resolves `polyarch lock`.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn resolve_lock(args: &LockArgs, around: &mut Surroundings) -> Result<LockSettings, SettingsError> {
+    let nodes = NodeArgs { builder: args.builder.clone(), no_resolve: false, offline: false };
+    let mut subject = subject(&args.context, &args.dockerfile, &nodes, &args.registries, around)?;
+    // Nodes matter only for `$BUILDPLATFORM` in an image's name.
+    subject.nodes = match subject.nodes {
+        NodeChoice::Builders(builders) if args.builder.is_empty() => NodeChoice::IfReachable(builders),
+        named => named,
+    };
+    let to_stdout = args.output.as_deref().is_some_and(|path| path == Path::new("-"));
+    let output = (!to_stdout).then(|| lock::path(args.output.as_deref(), &subject.context, around));
+    Ok(LockSettings { subject, output })
 }
 
 /// Resolves `polyarch check`.
@@ -148,6 +178,7 @@ fn subject(
         build_contexts,
         nodes,
         resolve,
+        lock: None,
         registries,
         host_env: host_env(&around.env),
     })

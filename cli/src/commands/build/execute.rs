@@ -2,17 +2,25 @@
 //!
 //! Owns: the order of these steps and what ends a build early. Never: builds or publishes by itself; the libraries do.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use polyarch_builder::event::EventKind;
 use polyarch_builder::event_sink::EventSink;
 use polyarch_builder::limits::Limits;
 use polyarch_builder::node::probe::Node;
+use polyarch_builder::request::{BuildRequest, ContextSource};
 use polyarch_registry::client::Registry;
+use polyarch_registry::oci::Platform;
 use polyarch_registry::store::LayoutStore;
+use tokio_util::sync::CancellationToken;
 
 use super::call::{self, Answers};
+use super::planning::Place;
+use super::preflight::Ahead;
+use super::solve::Solved;
 use super::{Done, daemon_push, keep, nodes, outputs, planning, report, solve};
 use crate::commands::Context;
 use crate::diagnostics::Diagnostic;
@@ -28,6 +36,22 @@ pub(super) struct Means<'a> {
     pub(super) registry: Registry,
     pub(super) limits: Limits,
     pub(super) events: EventSink,
+    /// Cancelled with the context, and by what was found out about images.
+    pub(super) stop: CancellationToken,
+    /// References the lock file pins, by the name of the context that makes the build use them.
+    pub(super) pins: OnceLock<BTreeMap<String, String>>,
+    pub(super) ahead: Option<Ahead>,
+}
+
+impl Means<'_> {
+    /// The request, with what the lock file pins.
+    pub(super) fn request(&self) -> BuildRequest {
+        let mut request = self.settings.request.clone();
+        for (name, reference) in self.pins.get().into_iter().flatten() {
+            request.build_contexts.insert(name.clone(), ContextSource::Image(reference.clone()));
+        }
+        request
+    }
 }
 
 fn means<'a>(
@@ -37,7 +61,8 @@ fn means<'a>(
     events: EventSink,
 ) -> Means<'a> {
     let registry = Registry::new(settings.registries.clone());
-    Means { context, settings, store, registry, limits: Limits::default(), events }
+    let (limits, stop) = (Limits::default(), context.cancel.child_token());
+    Means { context, settings, store, registry, limits, events, stop, pins: OnceLock::new(), ahead: None }
 }
 
 /// Does some work on the nodes, which are left as they were whatever comes of it.
@@ -81,7 +106,8 @@ pub async fn execute(
     let store = LayoutStore::open(&global.store).await?;
     // Nobody may collect what this build is about to name.
     let _lease = store.lease().await?;
-    let means = means(context, settings, Arc::new(store), sink);
+    let mut means = means(context, settings, Arc::new(store), sink);
+    means.ahead = Ahead::start(settings, &global.store);
     let mut done = with_nodes(&means, on_nodes).await?;
     done.report.elapsed = start.elapsed();
     means.events.send(EventKind::RunFinished { elapsed: done.report.elapsed });
@@ -94,8 +120,7 @@ async fn on_nodes(means: &Means<'_>, nodes: &[Node]) -> Result<Done, Diagnostic>
     let places = planning::plan(means, nodes, &platforms)?;
     nodes::check_features(means, nodes, &places)?;
     daemon_push::check(means, nodes, &places)?;
-    let prepared = outputs::prepare(means, nodes, &platforms).await?;
-    let solved = solve::all(means, nodes, &places).await?;
+    let (prepared, solved) = unless_refused(means, nodes, &platforms, &places).await?;
     let mut done = Done { report: report::of(&solved.outcomes, daemon_push::verified(means)), errors: Vec::new() };
     match solved.is_complete() {
         // What was done before an error is told all the same: a tag may have moved.
@@ -106,4 +131,28 @@ async fn on_nodes(means: &Means<'_>, nodes: &[Node]) -> Result<Done, Diagnostic>
         false => keep::partial(means, &solved, &mut done.report).await?,
     }
     Ok(done)
+}
+
+/// Prepares the outputs and solves, unless an image turns out to be missing meanwhile.
+async fn unless_refused(
+    means: &Means<'_>,
+    nodes: &[Node],
+    platforms: &[Platform],
+    places: &[Place],
+) -> Result<(outputs::Prepared, Solved), Diagnostic> {
+    let mut work = pin!(async {
+        let prepared = outputs::prepare(means, nodes, platforms).await?;
+        Ok((prepared, solve::all(means, nodes, places).await?))
+    });
+    let Some(ahead) = &means.ahead else { return work.await };
+    tokio::select! {
+        biased;
+        refusal = ahead.refusal(means, nodes, platforms) => {
+            means.stop.cancel();
+            // Whatever comes of it: it only cleans up.
+            drop(work.await);
+            Err(refusal)
+        }
+        done = &mut work => done,
+    }
 }

@@ -14,6 +14,7 @@ mod mounts;
 mod nodes;
 mod outputs;
 mod planning;
+mod preflight;
 mod report;
 mod solve;
 mod tails;

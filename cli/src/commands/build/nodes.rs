@@ -38,7 +38,7 @@ pub(super) fn check_features(means: &Means<'_>, nodes: &[Node], places: &[Place]
         if !places.iter().any(|place| place.node == index) {
             continue;
         }
-        for missing in missing_features(&means.settings.request, &node.name, &node.facts) {
+        for missing in missing_features(&means.request(), &node.name, &node.facts) {
             let option = option(missing.feature);
             if option.is_some_and(|option| means.settings.allow_missing.contains(&option)) {
                 means.events.send(EventKind::Notice { message: format!("{missing}; left out as allowed") });
@@ -70,9 +70,9 @@ fn add(list: &mut Vec<String>, text: String) {
 
 /// The request as this node gets it: without what it cannot do, which [`check_features`] found to be allowed.
 pub(super) fn request_for(means: &Means<'_>, node: &Node) -> BuildRequest {
-    let request = &means.settings.request;
-    let missing = missing_features(request, &node.name, &node.facts);
-    without(request, &missing.into_iter().map(|missing| missing.feature).collect::<Vec<_>>())
+    let request = means.request();
+    let missing = missing_features(&request, &node.name, &node.facts);
+    without(&request, &missing.into_iter().map(|missing| missing.feature).collect::<Vec<_>>())
 }
 
 /// What `--allow-missing` calls a feature, if one can do without it.

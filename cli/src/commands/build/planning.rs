@@ -15,7 +15,7 @@ use polyarch_registry::oci::Platform;
 
 use super::execute::Means;
 use super::report::NamedFile;
-use crate::commands::planning::{Asked, denied, errors, nodes as facts};
+use crate::commands::planning::{Asked, denied, errors, locked, nodes as facts};
 use crate::diagnostics::Diagnostic;
 use crate::exit_code::ExitCode;
 use crate::settings::BuildSettings;
@@ -55,8 +55,13 @@ pub(super) fn plan(means: &Means<'_>, nodes: &[Node], platforms: &[Platform]) ->
                 return Err(errors::of_plan(problem, &asked.name(), &|line| file.line(line).to_owned()));
             }
             check_denied(means, &plan, &asked.name(), &file)?;
+            obey_lock(means, &plan, &asked.name(), &file)?;
             warn_of_unused(means, &file);
             by_plan(&plan, nodes)
+        }
+        None if means.settings.lock.is_some() => {
+            return Err(Diagnostic::message(ExitCode::Plan, "--locked needs a Dockerfile that can be planned")
+                .hint("its frontend is not Docker's, or it is not on this machine"));
         }
         None => by_facts(nodes, platforms),
     };
@@ -112,10 +117,21 @@ pub(super) fn may_name_frontend(means: &Means<'_>) -> bool {
 }
 
 /// The Dockerfile, if it is here and in a language we know.
-fn read(asked: &Asked<'_>) -> Result<Option<Dockerfile>, Diagnostic> {
+pub(super) fn read(asked: &Asked<'_>) -> Result<Option<Dockerfile>, Diagnostic> {
     let args: BTreeMap<String, String> = asked.build_args.clone().into_iter().collect();
     let is_known = |file: &Dockerfile| Frontend::of(file, &args).is_none_or(|frontend| frontend.is_docker);
     Ok(asked.read()?.filter(is_known))
+}
+
+/// Refuses images that are not in the lock file, and pins the others.
+fn obey_lock(means: &Means<'_>, plan: &Plan, name: &str, file: &Dockerfile) -> Result<(), Diagnostic> {
+    let Some(lock) = &means.settings.lock else { return Ok(()) };
+    if let Some(refusal) = locked::refusals(lock, plan, file, name).into_iter().next() {
+        return Err(refusal);
+    }
+    // Planned once, so set once.
+    means.pins.get_or_init(|| lock.contexts(plan));
+    Ok(())
 }
 
 /// Refuses what `--deny` names.

@@ -77,7 +77,7 @@ pub(super) async fn all(means: &Means<'_>, nodes: &[Node], places: &[Place]) -> 
             UserChoice::Finish => OnFailure::Finish,
             UserChoice::Stop => OnFailure::CancelOthers,
         },
-        cancel: means.context.cancel.clone(),
+        cancel: means.stop.clone(),
         grace: means.limits.grace,
         on_built: Arc::new(move |image| {
             if let Some(pusher) = &pusher {

@@ -3,6 +3,7 @@
 //! Owns: the order of questions and the exit code. Never: builds, or starts anything on a node.
 
 mod json;
+mod picture;
 mod tree;
 
 use std::path::Path;
@@ -13,8 +14,9 @@ use polyarch_builder::plan::{Plan, PlanInput, plan as make_plan};
 use polyarch_builder::request::{ContextSource, DockerfileSource};
 use polyarch_registry::oci::Platform;
 
+use self::picture::Picture;
 use super::Context;
-use super::planning::{Asked, base, denied, errors, images, nodes};
+use super::planning::{Asked, base, denied, errors, images, locked, nodes};
 use crate::args::PlanArgs;
 use crate::args::values::PlanFormat;
 use crate::diagnostics::Diagnostic;
@@ -78,7 +80,10 @@ pub(super) async fn prepare(
     };
     let input = PlanInput { platforms, ..input };
     let found_images = match subject.resolve {
-        true => images::find(&images::resolver(&subject.registries, &global.store), &file, &input).await,
+        true => {
+            let resolver = images::resolver(&subject.registries, &global.store);
+            images::find(&resolver, &file, &input, subject.lock.as_ref()).await
+        }
         false => Default::default(),
     };
     let input = found_images.apply(&input);
@@ -118,6 +123,10 @@ fn write(settings: &PlanSettings, context: &Context, prepared: &Prepared, plan: 
     let text = match settings.format {
         PlanFormat::Tree => tree::render(prepared, plan, style),
         PlanFormat::Json => json::render(prepared, plan),
+        PlanFormat::Dot => picture::dot(&Picture::of(plan, &prepared.name)),
+        PlanFormat::Mermaid => picture::mermaid(&Picture::of(plan, &prepared.name)),
+        PlanFormat::Svg => picture::svg(&Picture::of(plan, &prepared.name)),
+        PlanFormat::Html => picture::html(&Picture::of(plan, &prepared.name)),
     };
     output(settings.output.as_deref(), context, &text)
 }
@@ -141,7 +150,9 @@ fn judge(settings: &PlanSettings, context: &Context, prepared: &Prepared, plan: 
     let problems = shown.map(|problem| errors::of_plan(problem, &prepared.name, &line));
     let refused = denied::first(plan, &settings.deny);
     let refused = refused.map(|(platform, stage)| denied::refusal(platform, stage, &prepared.name, &line));
-    let mut all: Vec<Diagnostic> = problems.chain(refused).collect();
+    let lock = settings.subject.lock.as_ref();
+    let unlocked = lock.map(|lock| locked::refusals(lock, plan, &prepared.file, &prepared.name)).unwrap_or_default();
+    let mut all: Vec<Diagnostic> = problems.chain(refused).chain(unlocked).collect();
     let Some(last) = all.pop() else { return Ok(ExitCode::Done) };
     for error in &all {
         context.console.error(error);

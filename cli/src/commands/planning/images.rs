@@ -4,8 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use polyarch_builder::dockerfile::Dockerfile;
+use polyarch_builder::lock::Lock;
 use polyarch_builder::plan::PlanInput;
-use polyarch_builder::preflight::{Depth, Preflight, Unchecked, look};
+use polyarch_builder::preflight::{Depth, Options, Preflight, Unchecked, look};
 use polyarch_registry::client::{Config, Registry, RetryPolicy};
 use polyarch_registry::resolve::{ManifestCache, Resolver};
 
@@ -28,8 +29,8 @@ pub fn resolver(config: &Config, store: &Path) -> Resolver {
 }
 
 /// Asks registries about every image.
-pub async fn find(resolver: &Resolver, file: &Dockerfile, input: &PlanInput) -> Preflight {
-    look(resolver, file, input, Depth::Configs, PATIENCE).await
+pub async fn find(resolver: &Resolver, file: &Dockerfile, input: &PlanInput, lock: Option<&Lock>) -> Preflight {
+    look(resolver, file, input, Options { depth: Depth::Configs, patience: PATIENCE, lock }).await
 }
 
 /// Returns what the user must know about images that could not be checked, one line for each.

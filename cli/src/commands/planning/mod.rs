@@ -7,6 +7,7 @@ pub mod base;
 pub mod denied;
 pub mod errors;
 pub mod images;
+pub mod locked;
 pub mod nodes;
 pub mod this_machine;
 

@@ -1,0 +1,109 @@
+//! Base images looked up while the builders are reached and the build begins: a missing one ends the build at once, not when
+//! its stage is reached.
+//!
+//! Owns: the race with the build, which never waits for a registry. Never: refuses what a daemon has itself, or what could not
+//! be checked: the daemon decides.
+
+use std::path::Path;
+use std::time::Duration;
+
+use polyarch_builder::dockerfile::Dockerfile;
+use polyarch_builder::lock::Lock;
+use polyarch_builder::node::probe::Node;
+use polyarch_builder::plan::{PlanInput, Problem, ProblemKind};
+use polyarch_builder::preflight::{Depth, Options, look, refusals};
+use polyarch_registry::resolve::Resolver;
+use tokio::task::JoinSet;
+
+use super::execute::Means;
+use super::planning;
+use crate::commands::planning::{Asked, errors, images, nodes as facts, this_machine};
+use crate::diagnostics::Diagnostic;
+use crate::settings::BuildSettings;
+
+/// Time for one image. The build is not held up by it.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Looking ahead. Dropping it ends it.
+pub(super) struct Ahead {
+    resolver: Resolver,
+    _warming: JoinSet<()>,
+}
+
+impl Ahead {
+    /// Begins to ask about the images the Dockerfile names on this machine: most are the same wherever it is built.
+    pub(super) fn start(settings: &BuildSettings, store: &Path) -> Option<Self> {
+        if !settings.resolve {
+            return None;
+        }
+        let asked = Asked::from(&settings.request);
+        let file = planning::read(&asked).ok()??;
+        let node = this_machine::facts();
+        let platforms = match settings.request.platforms.as_slice() {
+            [] => vec![node.build_platform.clone()],
+            listed => listed.to_vec(),
+        };
+        let input = asked.input(vec![node], &platforms);
+        let resolver = images::resolver(&settings.registries, store);
+        let (own, lock) = (resolver.clone(), settings.lock.clone());
+        let mut warming = JoinSet::new();
+        warming.spawn(async move {
+            look(&own, &file, &input, options(lock.as_ref())).await;
+        });
+        Some(Self { resolver, _warming: warming })
+    }
+
+    /// Returns what must end the build; never, if nothing must.
+    pub(super) async fn refusal(
+        &self,
+        means: &Means<'_>,
+        nodes: &[Node],
+        platforms: &[polyarch_registry::oci::Platform],
+    ) -> Diagnostic {
+        let asked = Asked::from(&means.settings.request);
+        let Ok(Some(file)) = planning::read(&asked) else { return std::future::pending().await };
+        let input = asked.input(facts::of(nodes), platforms);
+        match self.problem(means, nodes, &file, &input).await {
+            Some(problem) => errors::of_plan(&problem, &asked.name(), &|line| file.line(line).to_owned())
+                .hint("if the builder knows better, --no-resolve asks no registry before the build"),
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn problem(
+        &self,
+        means: &Means<'_>,
+        nodes: &[Node],
+        file: &Dockerfile,
+        input: &PlanInput,
+    ) -> Option<Problem> {
+        let found = look(&self.resolver, file, input, options(means.settings.lock.as_ref())).await;
+        for (name, why) in &found.unchecked {
+            tracing::debug!(%name, %why, "an image is not checked before the build");
+        }
+        for problem in refusals(file, &found.apply(input)) {
+            if !is_at_a_node(&problem, nodes).await {
+                return Some(problem);
+            }
+        }
+        None
+    }
+}
+
+fn options(lock: Option<&Lock>) -> Options<'_> {
+    Options { depth: Depth::Presence, patience: PATIENCE, lock }
+}
+
+/// A daemon builds upon its own images, too, such as one that was never pushed.
+async fn is_at_a_node(problem: &Problem, nodes: &[Node]) -> bool {
+    let (ProblemKind::MissingImage { name, .. } | ProblemKind::LacksPlatform { name, .. }) = &problem.kind else {
+        return false;
+    };
+    for docker in nodes.iter().filter_map(|node| node.docker.as_ref()) {
+        // One that cannot be asked may have it.
+        if !matches!(docker.image(name).await, Ok(None)) {
+            return true;
+        }
+    }
+    false
+}
