@@ -233,3 +233,32 @@ fn a_proxy_is_used_where_the_environment_names_one() {
     let (_, err) = check(&around.unwrap(), 8);
     assert!(err.contains("cannot find the host"), "NO_PROXY: {err}");
 }
+
+/// Each refusal says what may be behind it.
+#[test]
+fn refusals_have_their_own_hints() {
+    use polyarch_testkit::script::{Reply, Server};
+    let home = Home::new();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let index = polyarch_testkit::Index::small(&["linux/amd64"]);
+    runtime.block_on(index.write_layout(&home.path("store"), "hello"));
+    for (status, hint) in [
+        (405, "it may be read-only"),
+        (409, "the tag may be immutable"),
+        (412, "the tag may be immutable"),
+        (413, "takes nothing of this size"),
+        (507, "storage or quota is full"),
+        (403, "check its rights"),
+    ] {
+        let server = runtime.block_on(Server::start(move |seen| match seen.method.as_str() {
+            "GET" if seen.path == "/v2/" => Reply::status(200),
+            "GET" | "HEAD" => Reply::status(404),
+            _ => Reply::status(status),
+        }));
+        let reference = format!("{}/x:1", server.host());
+        let (_, err) = check(&home.run(&["--store", "store", "push", "hello", "-t", &reference]), 6);
+        assert!(err.contains(&status.to_string()) && err.contains(hint), "{status}: {err}");
+        let writes = server.lines().iter().filter(|line| line.starts_with("POST")).count();
+        assert!(writes <= 10, "{status}: not tried again: {:?}", server.lines());
+    }
+}

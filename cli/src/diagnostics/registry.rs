@@ -1,6 +1,6 @@
 //! Exit codes and hints for the registry crate's errors.
 
-use polyarch_registry::client::{ClientError, ErrorKind};
+use polyarch_registry::client::{ClientError, ErrorKind, Fault};
 use polyarch_registry::server::ServerError;
 use polyarch_registry::store::StoreError;
 use polyarch_registry::transfer::PublishError;
@@ -10,13 +10,34 @@ use super::Diagnostic;
 use crate::exit_code::ExitCode;
 use crate::settings::serve::ServeError;
 
+/// What a user can do about a registry's failure.
+fn advice(error: &ClientError) -> Option<String> {
+    let told = error.status().and_then(|status| advice_on_status(status.as_u16()));
+    told.map(str::to_owned).or_else(|| advice_on_kind(error))
+}
+
+/// Statuses by which registries say what a class of failure does not.
+fn advice_on_status(status: u16) -> Option<&'static str> {
+    Some(match status {
+        405 => "the registry does not allow this here: it may be read-only, a mirror, or have deleting switched off",
+        409 | 412 => "the tag may be immutable, or somebody else has moved it; another tag can be pushed",
+        413 => "the registry, or a proxy in front of it, takes nothing of this size",
+        402 | 507 => "the registry's storage or quota is full",
+        _ => return None,
+    })
+}
+
 /// What a user can do about a class of a registry's failure.
-fn advice(kind: ErrorKind, host: &str) -> Option<String> {
+fn advice_on_kind(error: &ClientError) -> Option<String> {
+    let (kind, host) = (error.kind(), error.host());
     Some(match kind {
         ErrorKind::Unauthorized => format!("log in: polyarch login {host}"),
         ErrorKind::Denied => "the account is known but may not do this; check its rights on the repository".to_owned(),
         ErrorKind::NotFound => "check the name; some registries also answer so for what you may not see".to_owned(),
         ErrorKind::RateLimited => format!("wait, or log in for a higher limit: polyarch login {host}"),
+        ErrorKind::Tls if matches!(error.fault(), Fault::ClientCertificate(_)) => {
+            format!("show it one: --registry-cert {host}=CERT,KEY")
+        }
         ErrorKind::Tls => {
             format!("a private authority is named with --registry-ca {host}=FILE; no TLS, with --plain-http {host}")
         }
@@ -51,7 +72,7 @@ impl Diagnostic {
             _ => ExitCode::CouldNotCheck,
         };
         let diagnostic = Self::new(code, error);
-        match advice(error.kind(), error.host()) {
+        match advice(error) {
             Some(hint) => diagnostic.hint(hint),
             None => diagnostic,
         }
@@ -65,7 +86,7 @@ impl From<&PublishError> for Diagnostic {
             _ => ExitCode::Publish,
         };
         let diagnostic = Self::new(code, error);
-        match error.client().and_then(|client| advice(client.kind(), client.host())) {
+        match error.client().and_then(advice) {
             Some(hint) => diagnostic.hint(hint),
             None => diagnostic,
         }

@@ -56,7 +56,8 @@ impl Registry {
         let mut tries = Tries::new();
         loop {
             let Err(error) = self.advance(upload, plan, &mut place, &mut tries).await else { return Ok(()) };
-            if rejects_size(&error) && plan.piece.is_none() && size > 0 {
+            let in_session = !matches!(place, Place::Nowhere);
+            if in_session && rejects_size(&error) && plan.piece.is_none() && size > 0 {
                 tracing::debug!(host, size, "registry refuses the blob in one piece");
                 plan = Plan { piece: Some(limits.chunk_bytes), resumes: true };
                 place = Place::Nowhere;
@@ -64,7 +65,6 @@ impl Registry {
                 continue;
             }
             // A session that is gone, or elsewhere than this side thought, is asked or opened anew.
-            let in_session = !matches!(place, Place::Nowhere);
             let lost = in_session && matches!(error.kind(), ErrorKind::NotFound);
             let mixed_up = error.status() == Some(StatusCode::RANGE_NOT_SATISFIABLE);
             // A registry that went on wrongly has other bytes than were sent; its next upload is sent whole.
