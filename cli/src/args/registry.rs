@@ -47,7 +47,7 @@ pub struct ServeArgs {
     /// Largest blob, such as 10g [default: no limit]
     #[arg(long, value_name = "SIZE")]
     pub max_blob_size: Option<String>,
-    /// Collect garbage this often while serving, such as 24h [default: never]
+    /// Collect garbage this often while serving, such as 24h, at least 1m [default: never]
     #[arg(long, value_name = "TIME")]
     pub gc_every: Option<String>,
 }

@@ -190,12 +190,22 @@ impl Registry {
         let pushed = self.put_manifest(reference, manifest).await?;
         let view = manifest.view().map_err(|error| ClientError::at(reference.host(), Fault::Manifest(error)))?;
         let Some(subject) = view.subject().map(|subject| subject.digest.clone()) else { return Ok(pushed) };
-        // Some registries echo the header without having the API.
-        let keeps_list = pushed.subject.is_some() && self.referrers_by_api(reference, &subject, None).await?.is_some();
+        let keeps_list = pushed.subject.is_some() && self.has_referrers_api(reference, &subject).await;
         if !keeps_list {
             self.add_to_fallback(reference, &subject, entry_of(manifest, &view)).await?;
         }
         Ok(pushed)
+    }
+
+    /// Some registries echo the subject without having the API. One that has it, but does not let us look, is believed.
+    async fn has_referrers_api(&self, reference: &Reference, subject: &Digest) -> bool {
+        match self.referrers_by_api(reference, subject, None).await {
+            Ok(found) => found.is_some(),
+            Err(error) => {
+                tracing::debug!(%error, fault = %error.fault(), "cannot look at the referrers");
+                true
+            }
+        }
     }
 
     /// Adds an entry to the referrers tag. Another client may do the same at this moment: the write is conditional

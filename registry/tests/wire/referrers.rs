@@ -88,6 +88,16 @@ async fn an_echoed_subject_without_the_api_is_not_believed() {
 }
 
 #[tokio::test]
+async fn an_echoed_subject_is_believed_where_the_list_may_not_be_read() {
+    let (server, state) = model::start(|seen| seen.path.contains("/referrers/").then(|| Reply::status(403))).await;
+    state.lock().unwrap().echoes_subject = true;
+    let subject = bare_manifest("x");
+    let note = note("sig", &subject);
+    client().put_referrer(&server.reference("x:1").with_digest(note.digest().clone()), &note).await.unwrap();
+    assert!(state.lock().unwrap().tag("x", &fallback_tag(subject.digest())).is_none());
+}
+
+#[tokio::test]
 async fn a_tag_that_is_no_index_is_never_written_over() {
     let subject = bare_manifest("x");
     for taken in [subject.clone(), bare_manifest("other")] {
