@@ -272,16 +272,21 @@ impl Registry {
         }
     }
 
-    /// A connection that was closed without an answer may have been closed for want of a certificate.
+    /// A connection that was closed, or got an alert, after the handshake and without an answer may have been closed for
+    /// want of a certificate.
     async fn explained(&self, host: &str, url: &Url, fault: Fault) -> Fault {
         let config = &self.inner.config;
         let has_own = self.inner.pool.settings(host).is_some_and(|settings| settings.client_cert.is_some());
-        let Fault::Interrupted(error) = fault else { return fault };
+        let (error, as_it_was): (_, fn(_) -> Fault) = match fault {
+            Fault::Interrupted(error) => (error, Fault::Interrupted),
+            Fault::Tls(error) if !error.is_connect() => (error, Fault::Tls),
+            fault => return fault,
+        };
         if url.scheme() != "https" || config.proxy != ProxyMode::Direct || has_own {
-            return Fault::Interrupted(error);
+            return as_it_was(error);
         }
         let wants = tokio::time::timeout(config.limits.connect_timeout, handshake::wants_certificate(url)).await;
-        if wants.unwrap_or(false) { Fault::ClientCertificate(error) } else { Fault::Interrupted(error) }
+        if wants.unwrap_or(false) { Fault::ClientCertificate(error) } else { as_it_was(error) }
     }
 
     async fn foreign(
