@@ -104,7 +104,7 @@ mod tests {
         let config = ImageConfig::parse(bytes).unwrap();
         assert_eq!(config.rootfs.diff_ids, [Digest::sha256("")]);
         assert_eq!(config.history.iter().map(|step| step.empty_layer).collect::<Vec<_>>(), [true, false]);
-        assert_eq!(config.platform().to_string(), "windows(10.0.1)/amd64");
+        assert_eq!(config.platform().to_string(), "windows(10.0.1+win32k)/amd64");
         assert_eq!(config.platform().os_features, ["win32k"]);
     }
 

@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use polyarch_builder::dockerfile::Dockerfile;
 use polyarch_builder::lock::Lock;
+use polyarch_builder::node::facts::ImageStore;
 use polyarch_builder::node::probe::Node;
 use polyarch_builder::plan::{PlanInput, Problem, ProblemKind};
 use polyarch_builder::preflight::{Depth, Options, look, refusals};
+use polyarch_registry::oci::Platform;
 use polyarch_registry::resolve::Resolver;
 use tokio::task::JoinSet;
 
@@ -54,12 +56,7 @@ impl Ahead {
     }
 
     /// Returns what must end the build; never, if nothing must.
-    pub(super) async fn refusal(
-        &self,
-        means: &Means<'_>,
-        nodes: &[Node],
-        platforms: &[polyarch_registry::oci::Platform],
-    ) -> Diagnostic {
+    pub(super) async fn refusal(&self, means: &Means<'_>, nodes: &[Node], platforms: &[Platform]) -> Diagnostic {
         let asked = Asked::from(&means.settings.request);
         let Ok(Some(file)) = planning::read(&asked) else { return std::future::pending().await };
         let input = asked.input(facts::of(nodes), platforms);
@@ -82,7 +79,7 @@ impl Ahead {
             tracing::debug!(%name, %why, "an image is not checked before the build");
         }
         for problem in refusals(file, &found.apply(input)) {
-            if !is_at_a_node(&problem, nodes).await {
+            if !is_at_a_node(&problem, nodes, means.settings.lock.as_ref()).await {
                 return Some(problem);
             }
         }
@@ -94,12 +91,20 @@ fn options(lock: Option<&Lock>) -> Options<'_> {
     Options { depth: Depth::Presence, patience: PATIENCE, lock }
 }
 
-/// A daemon builds upon its own images, too, such as one that was never pushed.
-async fn is_at_a_node(problem: &Problem, nodes: &[Node]) -> bool {
-    let (ProblemKind::MissingImage { name, .. } | ProblemKind::LacksPlatform { name, .. }) = &problem.kind else {
-        return false;
+/// A daemon builds upon its own images, too, such as one that was never pushed. BuildKit asks the registry first where images are
+/// in containerd's store, so only an image that is not there at all is looked for in it; the classic store is asked before the
+/// registry.
+async fn is_at_a_node(problem: &Problem, nodes: &[Node], lock: Option<&Lock>) -> bool {
+    let (name, classic_only) = match &problem.kind {
+        ProblemKind::MissingImage { name, .. } => (name, false),
+        ProblemKind::LacksPlatform { name, .. } => (name, true),
+        _ => return false,
     };
-    for docker in nodes.iter().filter_map(|node| node.docker.as_ref()) {
+    // What the lock pins is asked for by its digest.
+    let pinned = name.parse().ok().and_then(|reference| lock?.pin(&reference)).map(|pinned| pinned.to_string());
+    let name = pinned.as_ref().unwrap_or(name);
+    let asked = nodes.iter().filter(|node| !classic_only || node.facts.store == ImageStore::Classic);
+    for docker in asked.filter_map(|node| node.docker.as_ref()) {
         // One that cannot be asked may have it.
         if !matches!(docker.image(name).await, Ok(None)) {
             return true;

@@ -135,7 +135,10 @@ fn draw(plan: &Plan, platform: &Platform, stage: &StagePlan, (lane, rank): (usiz
     };
     let mut hover = vec![format!("{name}, line {}", stage.span.line), format!("FROM {base}")];
     hover.extend(image_digest(plan, stage));
-    hover.push(format!("runs as {}: {how}", stage.platform));
+    hover.push(match stage.mode {
+        Mode::Files => "files are copied, nothing runs".to_owned(),
+        _ => format!("runs as {}: {how}", stage.platform),
+    });
     match stage.shared {
         true => hover.push(format!("once for {}", group(platform, stage).join(", "))),
         false => hover.push(format!("for {platform}")),

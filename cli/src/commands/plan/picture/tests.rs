@@ -66,10 +66,9 @@ fn a_shared_stage_is_one_box_and_every_arrow_goes_right() {
 
 #[test]
 fn text_from_a_dockerfile_is_escaped() {
-    let text =
-        "ARG B=\"<script>alert('1')</script>\\\"&\\\\ #quot; ]]> %%{init}\u{202e}\u{7}\"\nFROM $B AS app\nRUN x\n";
-    let picture = picture(text, |_| {});
-    assert!(picture.boxes.iter().any(|stage| stage.base.starts_with("<script>")), "{picture:?}");
+    let mut picture = picture("FROM a AS app\nRUN x\n", |_| {});
+    // No reference can be this, but a name from elsewhere may come here one day.
+    picture.boxes[0].base = "<script>alert('1')</script>\\\"&\\ #quot; ]]> %%{init}\u{202e}\u{7}".to_owned();
     for (name, render) in formats() {
         let shown = render(&picture);
         assert!(!shown.contains(['\u{202e}', '\u{7}']), "{name}: {shown}");
