@@ -1,5 +1,7 @@
 //! What references stand for: how much is asked, what is remembered, and what is said of what is not there.
 
+#![allow(clippy::unwrap_used, reason = "a failing helper is a failing test")]
+
 use futures::future::join_all;
 use polyarch_registry::client::{ErrorKind, Registry};
 use polyarch_registry::oci::{Digest, Platform, Reference};

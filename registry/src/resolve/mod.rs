@@ -139,7 +139,10 @@ impl Resolver {
     }
 
     /// Reads a manifest of the reference's repository by digest.
-    async fn manifest(&self, reference: &Reference, digest: &Digest) -> Result<RawManifest, ClientError> {
+    ///
+    /// # Errors
+    /// As [`Resolver::resolve`]; what is not there is an error here.
+    pub async fn manifest(&self, reference: &Reference, digest: &Digest) -> Result<RawManifest, ClientError> {
         let read = async {
             if let Some(known) = self.cached(digest).await
                 && let Some(manifest) = known.manifest()

@@ -6,12 +6,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::future::join_all;
-use polyarch_registry::client::{ClientError, Registry};
+use polyarch_registry::client::ClientError;
 use polyarch_registry::oci::{Descriptor, Manifest, Platform, RawManifest, Reference};
+use polyarch_registry::resolve::Resolver;
 use polyarch_registry::transfer::MountSources;
 
 use super::execute::Means;
 use super::planning::Place;
+use super::preflight::Ahead;
 
 /// A registry that takes longer to answer loses more time than a mount saves.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -19,7 +21,13 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Returns the layers of the base images that are in a registry of the tags.
 pub(super) async fn sources(means: &Means<'_>, places: &[Place]) -> MountSources {
     let bases = useful(places, &means.settings.tags);
-    let asking = bases.into_iter().map(|(base, platform)| layers(&means.registry, base, platform));
+    // What is looked up before the build is not read again.
+    let own = match &means.ahead {
+        Some(_) => None,
+        None => Some(Resolver::new(means.registry.clone(), None)),
+    };
+    let resolver = means.ahead.as_ref().map(Ahead::resolver).or(own.as_ref());
+    let asking = bases.into_iter().filter_map(|(base, platform)| Some(layers(resolver?, base, platform)));
     let found = tokio::select! {
         found = tokio::time::timeout(PATIENCE, join_all(asking)) => found.unwrap_or_default(),
         () = means.context.cancel.cancelled() => Vec::new(),
@@ -46,8 +54,8 @@ fn useful(places: &[Place], tags: &[Reference]) -> BTreeSet<(Reference, Platform
     bases.filter(|(base, _)| near(base)).collect()
 }
 
-async fn layers(registry: &Registry, base: Reference, platform: Platform) -> (Reference, Vec<Descriptor>) {
-    match read(registry, &base, &platform).await {
+async fn layers(resolver: &Resolver, base: Reference, platform: Platform) -> (Reference, Vec<Descriptor>) {
+    match read(resolver, &base, &platform).await {
         Ok(layers) => (base, layers),
         Err(error) => {
             tracing::debug!(%error, %base, %platform, "no layers to mount");
@@ -56,12 +64,12 @@ async fn layers(registry: &Registry, base: Reference, platform: Platform) -> (Re
     }
 }
 
-async fn read(registry: &Registry, base: &Reference, platform: &Platform) -> Result<Vec<Descriptor>, ClientError> {
-    let root = registry.get_manifest(base).await?;
+async fn read(resolver: &Resolver, base: &Reference, platform: &Platform) -> Result<Vec<Descriptor>, ClientError> {
+    let Some(root) = resolver.root(base).await? else { return Ok(Vec::new()) };
     let Ok(Manifest::Index(index)) = root.view() else { return Ok(layers_of(&root)) };
     let is_it = |entry: &&Descriptor| entry.platform.as_ref().is_some_and(|found| found.same_as(platform));
     match index.manifests.iter().find(is_it) {
-        Some(entry) => Ok(layers_of(&registry.get_manifest(&base.with_digest(entry.digest.clone())).await?)),
+        Some(entry) => Ok(layers_of(&resolver.manifest(base, &entry.digest).await?)),
         None => Ok(Vec::new()),
     }
 }

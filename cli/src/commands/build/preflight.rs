@@ -55,6 +55,11 @@ impl Ahead {
         Some(Self { resolver, _warming: warming })
     }
 
+    /// Returns what remembers the images' manifests.
+    pub(super) fn resolver(&self) -> &Resolver {
+        &self.resolver
+    }
+
     /// Returns what must end the build; never, if nothing must.
     pub(super) async fn refusal(&self, means: &Means<'_>, nodes: &[Node], platforms: &[Platform]) -> Diagnostic {
         let asked = Asked::from(&means.settings.request);

@@ -73,17 +73,15 @@ pub(super) async fn prepare(
     let own = found.facts.first().map(|node| node.build_platform.clone());
     let own = own.unwrap_or_else(|| Platform::new("linux", "unknown", None));
     let input = asked.input(found.facts, &[]);
+    let resolver = images::resolver(&subject.registries, &global.store);
     let platforms = match &subject.platforms {
         Platforms::Listed(list) => list.clone(),
         Platforms::Node => vec![own],
-        Platforms::AllFromBase => base::platforms(&file, subject, &input, &own).await?,
+        Platforms::AllFromBase => base::platforms(&file, &resolver, &input, &own).await?,
     };
     let input = PlanInput { platforms, ..input };
     let found_images = match subject.resolve {
-        true => {
-            let resolver = images::resolver(&subject.registries, &global.store);
-            images::find(&resolver, &file, &input, subject.lock.as_ref()).await
-        }
+        true => images::find(&resolver, &file, &input, subject.lock.as_ref()).await,
         false => Default::default(),
     };
     let input = found_images.apply(&input);

@@ -2,20 +2,19 @@
 
 use polyarch_builder::dockerfile::Dockerfile;
 use polyarch_builder::plan::{PlanInput, plan};
-use polyarch_registry::client::Registry;
 use polyarch_registry::oci::{Manifest, Platform, Reference};
+use polyarch_registry::resolve::Resolver;
 
 use crate::diagnostics::Diagnostic;
 use crate::exit_code::ExitCode;
-use crate::settings::plan::Subject;
 
 /// Returns the platforms of the target's base image.
 ///
 /// # Errors
-/// There is no base image, it cannot be read, or it is for one platform only.
+/// There is no base image, it does not exist or cannot be read, or it is for one platform only.
 pub async fn platforms(
     file: &Dockerfile,
-    subject: &Subject,
+    resolver: &Resolver,
     input: &PlanInput,
     node: &Platform,
 ) -> Result<Vec<Platform>, Diagnostic> {
@@ -28,7 +27,13 @@ pub async fn platforms(
     };
     let bad = |error| Diagnostic::new(ExitCode::Plan, &error).context(format!("base image {base:?} is no reference"));
     let reference: Reference = base.parse().map_err(bad)?;
-    let root = Registry::new(subject.registries.clone()).get_manifest(&reference.or_latest()).await?;
+    let Some(root) = resolver.root(&reference.or_latest()).await? else {
+        return Err(Diagnostic::message(ExitCode::Plan, format!("base image {base} does not exist")).hint(format!(
+            "{} was asked for {}",
+            reference.host(),
+            reference.or_latest()
+        )));
+    };
     let Ok(Manifest::Index(index)) = root.view() else {
         return Err(Diagnostic::message(ExitCode::Plan, format!("base image {base} is for one platform only"))
             .hint("name that platform with --platform"));
