@@ -271,7 +271,8 @@ mod tests {
         let file = parse(text.as_bytes()).unwrap();
         let mut input = PlanInput { platforms: platforms(list), nodes, ..PlanInput::default() };
         for (name, has) in images {
-            let one = |platform: Platform| PlatformImage { platform, digest: "sha256:fedcba9876543210".into(), config: None };
+            let one =
+                |platform: Platform| PlatformImage { platform, digest: "sha256:fedcba9876543210".into(), config: None };
             let list = platforms(has).into_iter().map(one).collect();
             let digest = "sha256:0123456789abcdef".into();
             input.images.insert((*name).into(), ImageFacts { digest, platforms: list, ..ImageFacts::default() });
