@@ -91,8 +91,8 @@ measure_large() {
 	prune default
 }
 
-# A new layer of 340 MiB of text; all before the export is cached. Each run has a layer of its own, since a daemon keeps
-# the compressed form of the layers it has exported.
+# A new layer of 340 MiB of text; all before the export is cached, the context too, which a daemon keeps for each
+# client. Each run has a layer of its own, since a daemon keeps the compressed form of the layers it has exported.
 measure_text() {
 	local context=$WORK/text i
 	mkdir -p "$context"
@@ -120,22 +120,24 @@ text_row() { row "$1" "$(seconds "$(median "$2-polyarch.ms")")" "$(seconds "$(me
 # text_run NAME BUILDX_BUILDER POLYARCH_BUILDER COMPRESSION
 text_run() {
 	local name=$1 builder=$2 output=type=registry
-	local options=()
+	local options=() one=(--platform "${PLATFORMS%%,*}")
 	if [ "$4" != gzip ]; then
 		options=(--compression "$4")
 		output=type=image,push=true,compression=$4
 	fi
-	fresh "$builder"
-	timed_polyarch "$name-polyarch" "$WORK/text" --builder "$3" -t "$REGISTRY/text-polyarch:$RANDOM" --push "${options[@]}"
-	fresh "$builder"
-	timed_buildx "$name-buildx" "$WORK/text" --builder "$builder" -t "$REGISTRY/text-buildx:$RANDOM" --output "$output"
+	fresh
+	# An output of files executes every step and exports no layer.
+	polyarch_build "$WORK/text" "${one[@]}" --builder "$3" --output type=tar,dest=/dev/null
+	timed_polyarch "$name-polyarch" "$WORK/text" "${one[@]}" --builder "$3" -t "$REGISTRY/text-polyarch:$RANDOM" --push \
+		"${options[@]}"
+	fresh
+	buildx_build "$WORK/text" "${one[@]}" --builder "$builder" --output type=cacheonly >/dev/null
+	timed_buildx "$name-buildx" "$WORK/text" "${one[@]}" --builder "$builder" -t "$REGISTRY/text-buildx:$RANDOM" \
+		--output "$output"
 }
 
-# fresh BUILDER: a context never seen, with its step executed but not exported.
-fresh() {
-	echo "$RANDOM$RANDOM$RANDOM" >"$WORK/text/$MARK-nonce"
-	buildx_build "$WORK/text" --builder "$1" --output type=cacheonly >/dev/null
-}
+# A context never seen.
+fresh() { echo "$RANDOM$RANDOM$RANDOM" >"$WORK/text/$MARK-nonce"; }
 
 # text BYTES: words and numbers that gzip makes a bit less than half.
 text() {
