@@ -5,6 +5,7 @@
 //! client's. Never: writes over a tag that is not an index, or believes an entry's claim about its subject.
 
 use bytes::Bytes;
+use futures::future::FutureExt as _;
 use futures::stream::{StreamExt as _, TryStreamExt as _};
 use http::{HeaderName, HeaderValue, Method, header};
 use serde::Deserialize;
@@ -91,7 +92,11 @@ impl Registry {
         artifact_type: Option<&str>,
     ) -> Result<(Referrers, Vec<RawManifest>), ClientError> {
         let mut found = self.referrers(reference, subject, artifact_type).await?;
-        let reading = found.entries.iter().map(|entry| self.read_referrer(reference, entry, subject));
+        // Boxed, so that the whole is a future that may change threads.
+        let mut reading = Vec::new();
+        for entry in &found.entries {
+            reading.push(self.read_referrer(reference, entry, subject).boxed());
+        }
         let read: Vec<Option<RawManifest>> = futures::stream::iter(reading).buffered(PARALLEL).try_collect().await?;
         let (mut kept, mut manifests) = (Vec::new(), Vec::new());
         for (entry, manifest) in std::mem::take(&mut found.entries).into_iter().zip(read) {
@@ -127,7 +132,7 @@ impl Registry {
     }
 
     /// `None` where the registry has no such API: 404, and 405 or 501 of those that route it elsewhere.
-    async fn referrers_by_api(
+    pub(crate) async fn referrers_by_api(
         &self,
         reference: &Reference,
         subject: &Digest,

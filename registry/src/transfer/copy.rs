@@ -106,7 +106,7 @@ pub async fn copy_blob(from: &dyn BlobStore, to: &dyn BlobStore, blob: &Descript
 }
 
 /// Manifests may be under a digest of another algorithm than the one that is computed by default.
-async fn keep(to: &LayoutStore, digest: &Digest, bytes: bytes::Bytes) -> Result<(), StoreError> {
+pub(super) async fn keep(to: &LayoutStore, digest: &Digest, bytes: bytes::Bytes) -> Result<(), StoreError> {
     let size = bytes.len() as u64;
     if to.has(digest, size).await? {
         return Ok(());

@@ -1,10 +1,12 @@
 //! Moving images between registries and stores.
 //!
 //! Owns: what an image consists of ([`graph`]), publishing in the one safe order ([`Publisher`]),
-//! blobs sent ahead ([`BlobPusher`]), fetching ([`Puller`]), copying into a layout ([`copy`]) or a tar ([`Archive`]).
+//! blobs sent ahead ([`BlobPusher`]), fetching ([`Puller`]), copying between
+//! registries and layouts ([`Copier`]), within this machine ([`copy`]) or a tar ([`Archive`]).
 //! Never: moves a tag before everything it reaches was written and read back, or changes a byte.
 
 pub mod archive;
+pub mod copier;
 pub mod copy;
 mod error;
 mod event;
@@ -13,6 +15,7 @@ mod naming;
 mod publish;
 mod pull;
 mod pusher;
+mod remote;
 mod repository;
 mod source;
 
@@ -22,14 +25,16 @@ use futures::future::BoxFuture;
 use futures::stream::{StreamExt as _, TryStreamExt as _};
 
 pub use archive::{Archive, ArchiveError};
+pub use copier::{Copier, CopierError, Delivered, Origin};
 pub use copy::{Copied, CopyError};
 pub use error::{PublishError, PullError};
 pub use event::{Events, TransferEvent, TransferKind};
-pub use graph::{Graph, GraphError};
+pub use graph::{Blob, Graph, GraphError};
 pub use naming::{IMAGE_NAME, layout_entries};
 pub use publish::{Outcome, Publication, Published, Publisher, TagMove};
 pub use pull::{Depth, Puller};
 pub use pusher::{BlobPusher, Counts, MountSources};
+pub use remote::{Checked, RemoteStore};
 
 use crate::client::BlobSource;
 use crate::oci::Digest;

@@ -80,7 +80,7 @@ impl Publisher {
     /// Starts to send blobs before the image they belong to is known.
     pub fn pusher(&self, destinations: &[Reference], mounts: &MountSources) -> BlobPusher {
         let Self { registry, store, events, parallel } = self;
-        BlobPusher::new(&Means { registry, store, events, parallel: *parallel }, destinations, mounts)
+        BlobPusher::new(&Means { registry, store, events, parallel: *parallel, is_new: false }, destinations, mounts)
     }
 
     /// Publishes; there is one outcome per destination, in their order.

@@ -77,6 +77,7 @@ struct Shared {
     store: Arc<dyn BlobStore>,
     events: Events,
     slots: Semaphore,
+    is_new: bool,
     mounts: MountSources,
     /// One reference per repository.
     repositories: Vec<Reference>,
@@ -92,6 +93,8 @@ pub(super) struct Means<'a> {
     pub(super) store: &'a Arc<dyn BlobStore>,
     pub(super) events: &'a Events,
     pub(super) parallel: usize,
+    /// The repositories are known to have nothing: no blob is asked for.
+    pub(super) is_new: bool,
 }
 
 impl BlobPusher {
@@ -127,13 +130,14 @@ impl BlobPusher {
 }
 
 impl HostPusher {
-    fn new(means: &Means<'_>, repositories: BTreeMap<String, Reference>, mounts: &MountSources) -> Self {
+    pub(super) fn new(means: &Means<'_>, repositories: BTreeMap<String, Reference>, mounts: &MountSources) -> Self {
         let results = repositories.keys().map(|name| (name.clone(), Ok(BTreeMap::new()))).collect();
         let shared = Shared {
             registry: means.registry.clone(),
             store: Arc::clone(means.store),
             events: Arc::clone(means.events),
             slots: Semaphore::new(means.parallel.max(1)),
+            is_new: means.is_new,
             mounts: mounts.clone(),
             repositories: repositories.into_values().collect(),
             entered: OnceMap::default(),
@@ -241,7 +245,11 @@ impl Shared {
         let fail = |source| PublishError::Blob { repository: repository.name(), digest: digest.clone(), source };
         let name = repository.name();
         let registry = observed(&self.registry, &name, &self.events);
-        match registry.blob_exists(repository, descriptor).await.map_err(fail)? {
+        let there = match self.is_new {
+            true => None,
+            false => registry.blob_exists(repository, descriptor).await.map_err(fail)?,
+        };
+        match there {
             Some(got) if got != size => {
                 return Err(PublishError::BlobSize { repository: name, digest, want: size, got });
             }

@@ -12,14 +12,14 @@ use tokio::task::JoinSet;
 use super::images::{blob, noise, two_platforms};
 use super::script::quick;
 
-struct Embedded {
+pub struct Embedded {
     host: String,
     _dir: tempfile::TempDir,
     _task: JoinSet<()>,
 }
 
 impl Embedded {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let address = "127.0.0.1:0".parse().unwrap();
         let server = Server::bind(ServerConfig::new(address, dir.path())).await.unwrap();
@@ -29,7 +29,7 @@ impl Embedded {
         Self { host, _dir: dir, _task: task }
     }
 
-    fn reference(&self, rest: &str) -> polyarch_registry::oci::Reference {
+    pub fn reference(&self, rest: &str) -> polyarch_registry::oci::Reference {
         format!("{}/{rest}", self.host).parse().unwrap()
     }
 }

@@ -9,6 +9,7 @@
 
 mod auth;
 mod blob_faults;
+mod copier;
 mod embedded;
 mod faults;
 mod images;

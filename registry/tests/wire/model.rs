@@ -56,10 +56,22 @@ impl State {
         if let Some((repository, digest)) = rest.split_once("/blobs/") {
             return self.blob(seen, (repository.to_owned(), digest.to_owned()));
         }
+        if let Some(repository) = rest.strip_suffix("/tags/list") {
+            return self.tags(repository);
+        }
         match rest.split_once("/manifests/") {
             Some((repository, name)) => self.manifest(seen, repository, name),
             None => Reply::status(404),
         }
+    }
+
+    fn tags(&self, repository: &str) -> Reply {
+        let mine: Vec<_> = self.manifests.keys().filter(|(own, _)| own == repository).map(|(_, name)| name).collect();
+        if mine.is_empty() {
+            return Reply::status(404);
+        }
+        let tags: Vec<_> = mine.into_iter().filter(|name| !name.contains(':')).collect();
+        Reply::body(200, "application/json", serde_json::json!({"name": repository, "tags": tags}).to_string())
     }
 
     fn blob(&self, seen: &Seen, key: (String, String)) -> Reply {
