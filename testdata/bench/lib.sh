@@ -60,6 +60,7 @@ teardown() {
 		prune bench
 	fi
 	[ -z "${REGISTRY_PID:-}" ] || kill "$REGISTRY_PID" 2>/dev/null || true
+	[ -z "${REGISTRY2_PID:-}" ] || kill "$REGISTRY2_PID" 2>/dev/null || true
 	rm -rf "$WORK"
 }
 

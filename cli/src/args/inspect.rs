@@ -17,6 +17,9 @@ pub struct InspectArgs {
     /// How it is written
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     pub format: ReportFormat,
+    /// Show only the image that a client of this platform gets, by containerd's rules
+    #[arg(long, value_name = "PLATFORM", conflicts_with = "raw")]
+    pub resolve_for: Option<String>,
     /// Write the manifest's own bytes, unchanged
     #[arg(long, conflicts_with = "format")]
     pub raw: bool,

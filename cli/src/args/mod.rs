@@ -6,6 +6,9 @@
 #![allow(rustdoc::broken_intra_doc_links, reason = "the brackets of help texts mean `optional`")]
 
 pub mod build;
+pub mod copy;
+pub mod diff;
+pub mod index;
 pub mod inspect;
 pub mod lock;
 pub mod login;
@@ -14,6 +17,7 @@ pub mod push;
 pub mod registry;
 pub mod registry_access;
 pub mod store;
+pub mod tools;
 pub mod values;
 pub mod verify;
 
@@ -80,6 +84,29 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Publish a result that is in the store
     Push(PushArgs),
+    /// Copy an image with all its platforms, byte for byte, and what refers to it
+    Copy(copy::CopyArgs),
+    /// Show what differs between two images, or two platforms of one
+    Diff(diff::DiffArgs),
+    /// Make and change indexes in a registry
+    #[command(subcommand)]
+    Index(index::IndexCommand),
+    /// List the tags of a repository
+    Tags(tools::TagsArgs),
+    /// List the repositories of a registry
+    Repos(tools::ReposArgs),
+    /// Give an image more tags in its repository
+    Tag(tools::TagArgs),
+    /// Remove a tag, or a manifest
+    Rm(tools::RmRefArgs),
+    /// List what refers to an image
+    Referrers(tools::ReferrersArgs),
+    /// Read or write one blob
+    #[command(subcommand)]
+    Blob(tools::BlobCommand),
+    /// Read or write one manifest
+    #[command(subcommand)]
+    Manifest(tools::ManifestCommand),
     /// Try user name and password at a registry, and keep them where Docker does
     Login(LoginArgs),
     /// Forget user name and password of a registry

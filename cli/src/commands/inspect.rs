@@ -12,7 +12,7 @@ use crate::args::InspectArgs;
 use crate::args::values::ReportFormat;
 use crate::diagnostics::Diagnostic;
 use crate::exit_code::ExitCode;
-use crate::settings::{GlobalSettings, Surroundings, registries, target};
+use crate::settings::{GlobalSettings, Surroundings, ValueError, platform, registries, target};
 use crate::style::Style;
 use crate::text::{bytes, escape};
 
@@ -43,8 +43,12 @@ pub struct ImageView {
     pub digest: String,
     /// Manifest, configuration and layers, in bytes.
     pub size: u64,
+    /// Digest of its configuration.
+    pub config: String,
     /// Number of layers.
     pub layers: usize,
+    /// Digests of its layers, base first.
+    pub layer_digests: Vec<String>,
     /// RFC 3339, as written.
     pub created: Option<String>,
     /// Entrypoint.
@@ -94,7 +98,10 @@ pub async fn run(
         context.console.result(opened.root.bytes())?;
         return Ok(ExitCode::Done);
     }
-    let found = inspect(&opened).await?;
+    let mut found = inspect(&opened).await?;
+    if let Some(wanted) = &args.resolve_for {
+        resolve(&mut found, wanted)?;
+    }
     let text = match args.format {
         ReportFormat::Table => render(&found, context.console.out),
         ReportFormat::Json => {
@@ -104,6 +111,28 @@ pub async fn run(
     };
     context.console.result(text)?;
     Ok(ExitCode::Done)
+}
+
+/// Leaves the one image that a client of a platform gets: the best its machine runs without an emulator, of equals the
+/// first (containerd, `platforms.Only`).
+fn resolve(found: &mut Inspection, wanted: &str) -> Result<(), Diagnostic> {
+    let list = platform::parse_list(&[wanted.to_owned()]).map_err(|error| error.of("--resolve-for"))?;
+    let [wanted] = list.as_slice() else {
+        return Err(ValueError::new(wanted, "it is not one platform").of("--resolve-for").into());
+    };
+    let have: Vec<String> = found.platforms.iter().map(|image| image.platform.clone()).collect();
+    let rank = |image: &ImageView| wanted.preference(&image.platform.parse().ok()?);
+    let ranked = found.platforms.iter().enumerate().filter_map(|(at, image)| Some((rank(image)?, at)));
+    let Some((_, at)) = ranked.min() else {
+        let error =
+            Diagnostic::message(ExitCode::Usage, format!("a client of {wanted} gets nothing of {}", found.name));
+        return Err(error.hint(format!("there is {}", have.join(", "))));
+    };
+    let image = found.platforms.swap_remove(at);
+    found.attestations.retain(|attestation| attestation.subject.as_ref() == Some(&image.digest));
+    found.others.clear();
+    found.platforms = vec![image];
+    Ok(())
 }
 
 /// Reads manifests and configurations behind a root.
@@ -161,7 +190,9 @@ async fn image_view(opened: &Opened, raw: &RawManifest, image: &ImageManifest) -
         platform: config.platform().to_string(),
         digest: raw.digest().to_string(),
         size,
+        config: image.config.digest.to_string(),
         layers: image.layers.len(),
+        layer_digests: image.layers.iter().map(|layer| layer.digest.to_string()).collect(),
         created: config.created,
         entrypoint: process.entrypoint.unwrap_or_default(),
         cmd: process.cmd.unwrap_or_default(),

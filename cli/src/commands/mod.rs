@@ -2,7 +2,12 @@
 
 pub mod build;
 pub mod check;
+pub mod content;
+pub mod copy;
+pub mod diff;
+pub mod index;
 pub mod inspect;
+pub mod listing;
 pub mod lock;
 pub mod login;
 pub mod notes;
@@ -15,6 +20,7 @@ pub mod serve;
 pub mod source;
 pub mod store;
 pub mod table;
+pub mod tools;
 pub mod verify;
 
 use std::future::Future;
@@ -56,6 +62,16 @@ pub async fn run(cli: Cli, context: Context, mut around: Surroundings) -> Result
         Command::Push(args) => push::run(&args, &global, &context, &around).await,
         Command::Inspect(args) => until_cancelled(&context, inspect::run(&args, &global, &context, &around)).await,
         Command::Verify(args) => until_cancelled(&context, verify::run(&args, &global, &context, &around)).await,
+        Command::Copy(args) => copy::run(&args, &global, &context, &around).await,
+        Command::Diff(args) => until_cancelled(&context, diff::run(&args, &global, &context, &around)).await,
+        Command::Index(command) => until_cancelled(&context, index::run(&command, &context, &around)).await,
+        Command::Tags(args) => until_cancelled(&context, tools::tags(&args, &context, &around)).await,
+        Command::Repos(args) => until_cancelled(&context, tools::repos(&args, &context, &around)).await,
+        Command::Tag(args) => until_cancelled(&context, tools::tag(&args, &context, &around)).await,
+        Command::Rm(args) => until_cancelled(&context, tools::rm(&args, &context, &around)).await,
+        Command::Referrers(args) => until_cancelled(&context, tools::referrers(&args, &context, &around)).await,
+        Command::Blob(command) => until_cancelled(&context, content::blob(&command, &context, &around)).await,
+        Command::Manifest(command) => until_cancelled(&context, content::manifest(&command, &context, &around)).await,
         Command::Login(args) => login::login(&args, &context, &mut around).await,
         Command::Logout(args) => until_cancelled(&context, login::logout(&args, &context, &around)).await,
         Command::Store(command) => until_cancelled(&context, store::run(&command, &global, &context, &around)).await,

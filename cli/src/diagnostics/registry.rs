@@ -3,7 +3,7 @@
 use polyarch_registry::client::{ClientError, ErrorKind, Fault};
 use polyarch_registry::server::ServerError;
 use polyarch_registry::store::StoreError;
-use polyarch_registry::transfer::PublishError;
+use polyarch_registry::transfer::{CopierError, PublishError};
 use polyarch_registry::verify::SourceError;
 
 use super::Diagnostic;
@@ -89,6 +89,24 @@ impl From<&PublishError> for Diagnostic {
         match error.client().and_then(advice) {
             Some(hint) => diagnostic.hint(hint),
             None => diagnostic,
+        }
+    }
+}
+
+impl From<&CopierError> for Diagnostic {
+    fn from(error: &CopierError) -> Self {
+        let code = match (error, error.kind()) {
+            (CopierError::Publish(error), _) => return Self::from(&**error),
+            (CopierError::Platform { .. }, _) => ExitCode::Usage,
+            (_, ErrorKind::Mismatch) => ExitCode::Verification,
+            (CopierError::Source { .. } | CopierError::SourceBlob { .. }, _) => ExitCode::CouldNotCheck,
+            _ => ExitCode::Publish,
+        };
+        let diagnostic = Self::new(code, error);
+        match (error, error.client().and_then(|client| advice(client.kind(), client.host()))) {
+            (CopierError::Platform { have, .. }, _) => diagnostic.hint(format!("there is {}", have.join(", "))),
+            (_, Some(hint)) => diagnostic.hint(hint),
+            _ => diagnostic,
         }
     }
 }

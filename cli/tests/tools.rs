@@ -1,0 +1,188 @@
+//! `polyarch copy`, `index` and the tools over a repository, as a user runs them.
+
+#![allow(clippy::unwrap_used, reason = "a failing helper is a failing test")]
+
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use polyarch_testkit::{Index, TestRegistry};
+use serde_json::Value;
+
+struct Home {
+    dir: tempfile::TempDir,
+    registry: TestRegistry,
+}
+
+impl Home {
+    /// A registry with `app:1`, an index of three platforms, and a layout with the same.
+    fn new() -> Self {
+        let home = Self { dir: tempfile::tempdir().unwrap(), registry: TestRegistry::start() };
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let index = Index::small(&["linux/amd64", "linux/arm64", "linux/arm/v7"]).annotation("k", "v");
+        runtime.block_on(index.write_layout(&home.path("layout"), "1"));
+        check(&home.run(&["copy", "oci:layout:1", &home.at("app:1")]), 0);
+        home
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn at(&self, rest: &str) -> String {
+        self.registry.reference(rest)
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_polyarch"));
+        command.args(args).env_clear().env("HOME", self.dir.path()).current_dir(self.dir.path());
+        command.stdin(Stdio::null()).output().unwrap()
+    }
+
+    fn json(&self, args: &[&str]) -> Value {
+        serde_json::from_str(&check(&self.run(args), 0).0).unwrap()
+    }
+
+    fn digest(&self, reference: &str) -> String {
+        let bytes = self.run(&["manifest", "get", &self.at(reference)]).stdout;
+        polyarch_registry::oci::Digest::sha256(&bytes).to_string()
+    }
+}
+
+#[track_caller]
+fn check(output: &Output, code: i32) -> (String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "stdout: {out}\nstderr: {err}");
+    (out, err)
+}
+
+#[test]
+fn copies_say_what_is_the_same() {
+    let home = Home::new();
+    let digest = home.digest("app:1");
+    let (out, _) = check(&home.run(&["copy", &home.at("app:1"), &home.at("copy")]), 0);
+    assert_eq!(
+        out,
+        format!("1: {digest} at both ends, 4 manifests\nblobs: 0 sent (0 B), 9 mounted, 0 there already\n")
+    );
+    let (out, _) = check(&home.run(&["copy", "-q", &home.at("app:1"), &home.at("copy")]), 0);
+    assert_eq!(out, format!("{digest}\n"));
+    let (out, _) = check(&home.run(&["copy", &home.at("app:1"), "oci:out"]), 0);
+    assert!(out.starts_with(&format!("1: {digest} at both ends")), "{out}");
+    check(&home.run(&["verify", "--deep", "oci:out:1"]), 0);
+
+    let one = ["copy", "--platform", "linux/arm64", &home.at("app:1"), &home.at("less:1")];
+    let (out, _) = check(&home.run(&one), 0);
+    assert!(out.contains(&format!("at the source {digest}")), "{out}");
+    assert!(out.contains("because it does not list linux/amd64, linux/arm/v7"), "{out}");
+    check(&home.run(&["verify", "--deep", &home.at("less:1")]), 0);
+    let (_, err) = check(&home.run(&["copy", "--platform", "linux/s390x", &home.at("app:1"), &home.at("no:1")]), 2);
+    assert!(err.contains("hint: there is linux/amd64, linux/arm64, linux/arm/v7"), "{err}");
+
+    check(&home.run(&["tag", &home.at("app:1"), "2", "3"]), 0);
+    let (out, _) = check(&home.run(&["copy", "--all-tags", &home.at("app"), &home.at("all")]), 0);
+    assert_eq!(out.lines().count(), 4, "{out}");
+    assert_eq!(check(&home.run(&["tags", &home.at("all"), "--field", "tag"]), 0).0, "1\n2\n3\n");
+    check(&home.run(&["copy", &home.at("app:none"), &home.at("x:1")]), 8);
+    check(&home.run(&["copy", &home.at("app:1"), &format!("{}@{digest}", home.at("x"))]), 2);
+}
+
+#[test]
+fn an_archive_has_everything() {
+    let home = Home::new();
+    check(&home.run(&["copy", &home.at("app:1"), "docker-archive:app.tar"]), 0);
+    let mut names = Vec::new();
+    let mut tar = tar::Archive::new(std::fs::File::open(home.path("app.tar")).unwrap());
+    for entry in tar.entries().unwrap() {
+        names.push(entry.unwrap().path().unwrap().display().to_string());
+    }
+    assert_eq!(names.iter().filter(|name| name.starts_with("blobs/sha256/")).count(), 13, "{names:?}");
+    assert!(names.contains(&"index.json".to_owned()) && !names.contains(&"manifest.json".to_owned()));
+    let left = std::fs::read_dir(home.dir.path()).unwrap().count();
+    check(&home.run(&["copy", "--platform", "linux/amd64", &home.at("app:1"), "docker-archive:one.tar"]), 0);
+    assert_eq!(std::fs::read_dir(home.dir.path()).unwrap().count(), left + 1);
+}
+
+#[test]
+fn names_are_listed_given_and_taken() {
+    let home = Home::new();
+    check(&home.run(&["tag", &home.at("app:1"), "2"]), 0);
+    assert_eq!(check(&home.run(&["tags", &home.at("app")]), 0).0, "TAG\n1\n2\n");
+    assert_eq!(home.json(&["tags", &home.at("app"), "--format", "json"])[1]["tag"], "2");
+    let host = home.registry.addr().to_string();
+    assert_eq!(check(&home.run(&["repos", &host]), 0).0, "REPOSITORY\napp\n");
+    check(&home.run(&["repos", "a/b"]), 2);
+    check(&home.run(&["rm", &home.at("app:2")]), 0);
+    assert_eq!(check(&home.run(&["tags", &home.at("app"), "--field", "tag"]), 0).0, "1\n");
+    check(&home.run(&["rm", &home.at("app:2")]), 8);
+    check(&home.run(&["rm", &home.at("app")]), 2);
+    let by_digest = format!("{}@{}", home.at("app"), home.digest("app:1"));
+    check(&home.run(&["rm", &by_digest]), 2);
+    check(&home.run(&["rm", "--digest", &home.at("app:1")]), 0);
+    check(&home.run(&["manifest", "get", &by_digest]), 8);
+}
+
+#[test]
+fn content_comes_and_goes_byte_for_byte() {
+    let home = Home::new();
+    std::fs::write(home.path("file"), "hello").unwrap();
+    let (digest, _) = check(&home.run(&["blob", "put", &home.at("app"), "file"]), 0);
+    let at = format!("{}@{}", home.at("app"), digest.trim());
+    assert_eq!(home.run(&["blob", "get", &at]).stdout, b"hello");
+    check(&home.run(&["blob", "get", &at, "-o", "again"]), 0);
+    assert_eq!(std::fs::read(home.path("again")).unwrap(), b"hello");
+    let absent = at.replace(digest.trim(), &polyarch_registry::oci::Digest::sha256("no").to_string());
+    check(&home.run(&["blob", "get", &absent, "-o", "absent"]), 8);
+    assert!(!home.path("absent").exists());
+
+    let index = home.run(&["manifest", "get", &home.at("app:1")]).stdout;
+    std::fs::write(home.path("index"), &index).unwrap();
+    check(&home.run(&["manifest", "put", &home.at("app:again"), "index"]), 0);
+    assert_eq!(home.run(&["manifest", "get", &home.at("app:again")]).stdout, index);
+    check(&home.run(&["manifest", "put", &absent, "index"]), 2);
+    check(&home.run(&["manifest", "put", &home.at("app:bad"), "file"]), 2);
+
+    let note = format!(
+        r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","artifactType":"text/x-note",
+        "config":{{"mediaType":"application/vnd.oci.empty.v1+json","digest":"{0}","size":5}},"layers":[],
+        "subject":{{"mediaType":"application/vnd.oci.image.index.v1+json","digest":"{1}","size":{2}}}}}"#,
+        digest.trim(),
+        home.digest("app:1"),
+        index.len()
+    );
+    std::fs::write(home.path("note"), note).unwrap();
+    let (note, _) = check(&home.run(&["manifest", "put", &home.at("app"), "note"]), 0);
+    let (listed, _) = check(&home.run(&["referrers", &home.at("app:1"), "--field", "digest,type"]), 0);
+    assert_eq!(listed, format!("{}\ttext/x-note\n", note.trim()));
+    let (out, _) = check(&home.run(&["copy", &home.at("app:1"), &home.at("signed:1")]), 0);
+    assert!(out.contains("4 manifests, 1 referrer\n"), "{out}");
+}
+
+#[test]
+fn indexes_are_changed_without_touching_the_rest() {
+    let home = Home::new();
+    let before = home.digest("app:1");
+    let rows = home.json(&["index", "show", &home.at("app:1"), "--format", "json"]);
+    let arm = rows[1]["digest"].as_str().unwrap().to_owned();
+    check(&home.run(&["index", "rm", &home.at("app:1"), "linux/arm64", "--if-digest", &before]), 0);
+    let (_, err) = check(&home.run(&["index", "rm", &home.at("app:1"), "linux/amd64", "--if-digest", &before]), 6);
+    assert!(err.contains("it was not changed"), "{err}");
+    check(&home.run(&["index", "rm", &home.at("app:1"), "linux/arm64"]), 2);
+    let arm_image = format!("{}@{arm}", home.at("app"));
+    check(&home.run(&["index", "add", &home.at("app:1"), &arm_image]), 0);
+    let (_, err) = check(&home.run(&["index", "add", &home.at("app:1"), &arm_image]), 2);
+    assert!(err.contains("is in the index already"), "{err}");
+    check(&home.run(&["index", "annotate", &home.at("app:1"), "n=w", "k-"]), 0);
+    check(&home.run(&["index", "annotate", &home.at("app:1"), "--entry", "linux/amd64", "e=f"]), 0);
+    let index: Value = serde_json::from_slice(&home.run(&["manifest", "get", &home.at("app:1")]).stdout).unwrap();
+    assert_eq!(index["annotations"], serde_json::json!({"n": "w"}));
+    assert_eq!(index["manifests"][0]["annotations"]["e"], "f");
+
+    // From another repository: the image comes along.
+    check(&home.run(&["index", "create", &home.at("new:1"), &arm_image, "--annotation", "a=b"]), 0);
+    check(&home.run(&["verify", "--deep", &home.at("new:1")]), 0);
+    let docker = ["index", "create", "--format", "docker", &home.at("new:2"), &arm_image];
+    let (_, err) = check(&home.run(&docker), 2);
+    assert!(err.contains("cannot be in an index of type"), "{err}");
+    assert_eq!(check(&home.run(&["tags", &home.at("new"), "--field", "tag"]), 0).0, "1\n");
+}
