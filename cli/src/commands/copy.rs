@@ -11,7 +11,7 @@ use polyarch_registry::oci::reference::is_tag;
 use polyarch_registry::oci::{Digest, Manifest, RawManifest, Reference};
 use polyarch_registry::store::LayoutStore;
 use polyarch_registry::store::layout::REF_NAME;
-use polyarch_registry::transfer::copier::{Names, Outcome, Request, Tree};
+use polyarch_registry::transfer::copier::{self, Names, Outcome, Request, Tree};
 use polyarch_registry::transfer::{
     Archive, ArchiveError, Copier, CopierError, Counts, Delivered, Origin, PARALLEL, TagMove, layout_entries,
 };
@@ -99,11 +99,19 @@ struct Images {
 
 /// One image and what it is called at its source.
 struct Root {
-    manifest: RawManifest,
+    manifest: copier::Root,
     tag: Option<String>,
 }
 
 impl Root {
+    /// Reads it, if it was not.
+    async fn read(&self, copier: &Copier) -> Result<RawManifest, Diagnostic> {
+        match &self.manifest {
+            copier::Root::Read(manifest) => Ok(manifest.clone()),
+            copier::Root::At(reference) => Ok(copier.registry.get_manifest(reference).await?),
+        }
+    }
+
     fn request(&self, to: &Reference, all: bool) -> Request {
         let named = to.tag().filter(|_| !all).map(str::to_owned).or_else(|| self.tag.clone());
         let destination = named.map_or_else(|| to.clone(), |tag| to.with_tag(&tag));
@@ -124,7 +132,12 @@ async fn find(from: &Target, copier: &Copier, global: &GlobalSettings, all: bool
                     Some(tag) if all => at.with_tag(tag),
                     _ => at.clone(),
                 };
-                roots.push(Root { manifest: copier.registry.get_manifest(&one).await?, tag });
+                // One that is not there is told before anything else is asked.
+                let manifest = match all {
+                    true => copier::Root::At(one),
+                    false => copier::Root::Read(copier.registry.get_manifest(&one).await?),
+                };
+                roots.push(Root { manifest, tag });
             }
             Ok(Images { origin: Origin::Repository(at.clone()), roots })
         }
@@ -161,7 +174,7 @@ async fn in_layout(path: &Path, entry: Option<&str>, all: bool) -> Result<Images
             Some(reference) => reference.tag().map(str::to_owned),
             None => name.filter(|name| is_tag(name)),
         };
-        roots.push(Root { manifest, tag });
+        roots.push(Root { manifest: copier::Root::Read(manifest), tag });
     }
     Ok(Images { origin: Origin::Layout(store), roots })
 }
@@ -172,7 +185,8 @@ async fn to_layout(copier: &Copier, images: &Images, path: &Path, entry: Option<
     for root in &images.roots {
         let name = entry.clone().or_else(|| root.tag.clone());
         let names = Names::Plain(name.clone());
-        let done = copier.to_layout(&images.origin, &root.manifest, &layout, &names).await;
+        let manifest = root.read(copier).await?;
+        let done = copier.to_layout(&images.origin, &manifest, &layout, &names).await;
         let (tree, part) = done.map_err(|error| Diagnostic::from(&error))?;
         copied.add(part.blobs);
         copied.images.push(Ok(Image::of_tree(name.unwrap_or_else(|| "-".to_owned()), &tree)));
@@ -191,7 +205,8 @@ async fn to_archive(copier: &Copier, images: &Images, file: &Path) -> Result<Cop
     };
     let scratch = tempfile::tempdir_in(folder).map_err(|error| unwritable(&error))?;
     let layout = LayoutStore::open(scratch.path()).await?;
-    let done = copier.to_layout(&images.origin, &root.manifest, &layout, &Names::Plain(None)).await;
+    let manifest = root.read(copier).await?;
+    let done = copier.to_layout(&images.origin, &manifest, &layout, &Names::Plain(None)).await;
     let (tree, part) = done.map_err(|error| Diagnostic::from(&error))?;
     let Some(manifest) = tree.root() else { return Err(Diagnostic::message(ExitCode::Bug, "an image without a root")) };
     let names: Vec<Reference> = match &images.origin {
@@ -356,7 +371,7 @@ mod tests {
 
     #[test]
     fn a_missing_tag_is_the_sources() {
-        let root = Root { manifest: RawManifest::new("m", "{}"), tag: Some("1".into()) };
+        let root = Root { manifest: copier::Root::Read(RawManifest::new("m", "{}")), tag: Some("1".into()) };
         let to = |text: &str, all| root.request(&text.parse().unwrap(), all).destination.to_string();
         assert_eq!(to("localhost:5000/a", false), "localhost:5000/a:1");
         assert_eq!(to("localhost:5000/a:2", false), "localhost:5000/a:2");

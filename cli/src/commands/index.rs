@@ -7,7 +7,7 @@ use polyarch_registry::oci::index_editor::{AnnotationChange, attested};
 use polyarch_registry::oci::{
     Descriptor, Digest, Format, ImageConfig, IndexEditError, IndexEditor, Manifest, Platform, RawManifest, Reference,
 };
-use polyarch_registry::transfer::copier::Request;
+use polyarch_registry::transfer::copier::{Request, Root};
 use polyarch_registry::transfer::{Copier, Origin, PARALLEL, RegistrySource};
 use serde_json::json;
 
@@ -129,7 +129,8 @@ impl Work {
             platforms: Vec::new(),
         };
         let destination = self.at.with_digest(root.digest().clone());
-        let outcome = copier.to_repository(&Origin::Repository(from.clone()), &[Request { root, destination }]).await;
+        let request = Request { root: Root::Read(root), destination };
+        let outcome = copier.to_repository(&Origin::Repository(from.clone()), &[request]).await;
         for (_, result) in outcome.images {
             result.map_err(|error| Diagnostic::from(&*error).context(format!("cannot copy {from}")))?;
         }

@@ -103,7 +103,7 @@ impl From<&CopierError> for Diagnostic {
             _ => ExitCode::Publish,
         };
         let diagnostic = Self::new(code, error);
-        match (error, error.client().and_then(|client| advice(client.kind(), client.host()))) {
+        match (error, error.client().and_then(advice)) {
             (CopierError::Platform { have, .. }, _) => diagnostic.hint(format!("there is {}", have.join(", "))),
             (_, Some(hint)) => diagnostic.hint(hint),
             _ => diagnostic,

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use polyarch_registry::client::{ErrorKind, Registry};
 use polyarch_registry::oci::{Descriptor, RawManifest, Reference, media_type};
 use polyarch_registry::store::{BlobStoreExt as _, LayoutStore, MemoryStore};
-use polyarch_registry::transfer::copier::{Names, Outcome, Request};
+use polyarch_registry::transfer::copier::{Names, Outcome, Request, Root};
 use polyarch_registry::transfer::{Copier, CopierError, Delivered, MountSources, Origin, PARALLEL, Publication};
 use polyarch_registry::transfer::{Publisher, TagMove};
 use serde_json::json;
@@ -31,7 +31,7 @@ async fn publish(image: &Image, to: Vec<Reference>) {
 
 async fn copy(copier: &Copier, from: &Reference, to: &Reference) -> Outcome {
     let root = copier.registry.get_manifest(from).await.unwrap();
-    let requests = [Request { root, destination: to.clone() }];
+    let requests = [Request { root: Root::Read(root), destination: to.clone() }];
     copier.to_repository(&Origin::Repository(from.clone()), &requests).await
 }
 
@@ -231,7 +231,26 @@ async fn referrers_and_signatures_go_along_unless_told_otherwise() {
     assert_eq!((tree.extras.len(), outcome.blobs.present), (3, 0));
     let entry = layout.resolve("1").await.unwrap().unwrap();
     assert_eq!(entry.digest, *image.index.digest());
-    let requests = [Request { root: image.index.clone(), destination: to.reference("back:1") }];
+    let requests = [Request { root: Root::Read(image.index.clone()), destination: to.reference("back:1") }];
     let delivered = only(copier.to_repository(&Origin::Layout(layout), &requests).await).unwrap();
     assert_eq!((delivered.referrers, delivered.digest), (3, image.index.digest().clone()));
+}
+
+#[tokio::test]
+async fn many_tags_share_their_blobs_and_fail_alone() {
+    let image = two_platforms(54, 1000).await;
+    let ((from, _), (to, state)) = (model::start(|_| None).await, model::start(|_| None).await);
+    publish(&image, (0..40).map(|n| from.reference(&format!("app:{n}"))).collect()).await;
+    let requests: Vec<Request> = (0..41)
+        .map(|n| {
+            let tag = format!("app:{n}");
+            Request { root: Root::At(from.reference(&tag)), destination: to.reference(&tag) }
+        })
+        .collect();
+    let outcome = copier(client()).to_repository(&Origin::Repository(from.reference("app")), &requests).await;
+    let failed: Vec<_> = outcome.images.iter().filter(|(_, result)| result.is_err()).map(|(to, _)| to.tag()).collect();
+    assert_eq!((failed, outcome.images.len(), outcome.blobs.sent), (vec![Some("40")], 41, 5));
+    let fetched = from.lines().iter().filter(|line| line.starts_with("GET /v2/app/blobs/")).count();
+    assert_eq!(fetched, 5);
+    assert_eq!(state.lock().unwrap().tag("app", "39").as_ref(), Some(image.index.bytes()));
 }

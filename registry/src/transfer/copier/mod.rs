@@ -43,11 +43,20 @@ pub enum Origin {
     Layout(LayoutStore),
 }
 
+/// The index or manifest of an image to copy.
+#[derive(Debug, Clone)]
+pub enum Root {
+    /// It was read already.
+    Read(RawManifest),
+    /// It is read when its turn comes: a run may have more images than are held in memory at once.
+    At(Reference),
+}
+
 /// One image to copy.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// Index or manifest, read already.
-    pub root: RawManifest,
+    /// What is copied.
+    pub root: Root,
     /// What it will be called; without a tag it is written by digest only.
     pub destination: Reference,
 }
@@ -162,12 +171,23 @@ impl Copier {
 
     /// Chooses platforms and gathers what goes along, unless all is there already.
     async fn prepare(&self, reading: &Reading<'_>, request: &Request) -> Result<Prepared, CopierError> {
-        let (root, left_out) = self.choose(&request.root)?;
-        if let Some(delivered) = self.is_there(reading, request, &root, &left_out).await? {
+        let source = match &request.root {
+            Root::Read(root) => root.clone(),
+            Root::At(reference) => {
+                let got = self.registry.get_manifest(reference).await;
+                got.map_err(|error| CopierError::Source { reference: reference.clone(), source: error.into() })?
+            }
+        };
+        let (root, left_out) = self.choose(&source)?;
+        let there = self.is_there(reading, &request.destination, &root).await?;
+        if let Some(manifests) = there {
+            let (destination, digest) = (request.destination.clone(), root.digest().clone());
+            let (source, tag) = (source.digest().clone(), TagMove::Unchanged);
+            let delivered = Delivered { destination, source, digest, tag, manifests, referrers: 0, left_out };
             return Ok(Prepared::There(delivered));
         }
         let mut tree = reading.gather(&root).await?;
-        tree.source = request.root.digest().clone();
+        tree.source = source.digest().clone();
         tree.left_out = left_out;
         Ok(Prepared::Tree(Box::new(tree)))
     }
@@ -198,19 +218,18 @@ impl Copier {
         Ok((editor.build()?, left_out))
     }
 
-    /// Whether the tag points at the image with all its children, and nothing has to go along. The registry had every
-    /// blob when it took the manifests.
+    /// Whether the tag points at the image with all its children, and nothing has to go along: then how many manifests
+    /// that are. The registry had every blob when it took the manifests.
     async fn is_there(
         &self,
         reading: &Reading<'_>,
-        request: &Request,
+        destination: &Reference,
         root: &RawManifest,
-        left_out: &[String],
-    ) -> Result<Option<Delivered>, CopierError> {
-        if request.destination.tag().is_none() {
+    ) -> Result<Option<usize>, CopierError> {
+        if destination.tag().is_none() {
             return Ok(None);
         }
-        let (there, ()) = futures::join!(self.registry.get_manifest(&request.destination), reading.prime(root));
+        let (there, ()) = futures::join!(self.registry.get_manifest(destination), reading.prime(root));
         if !there.is_ok_and(|there| there == *root) {
             return Ok(None);
         }
@@ -220,19 +239,11 @@ impl Copier {
             return Ok(None);
         }
         let looking = children.iter().map(|child| {
-            let at = request.destination.with_digest(child.digest.clone());
+            let at = destination.with_digest(child.digest.clone());
             async move { self.registry.head_manifest(&at).await.map(|head| head.is_some()) }.boxed()
         });
         let Ok(present) = bounded(looking.collect(), PARALLEL).await else { return Ok(None) };
-        Ok(present.into_iter().all(|is_present| is_present).then(|| Delivered {
-            destination: request.destination.clone(),
-            source: request.root.digest().clone(),
-            digest: root.digest().clone(),
-            tag: TagMove::Unchanged,
-            manifests: children.len() + 1,
-            referrers: 0,
-            left_out: left_out.to_vec(),
-        }))
+        Ok(present.into_iter().all(|is_present| is_present).then_some(children.len() + 1))
     }
 }
 
