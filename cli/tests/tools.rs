@@ -186,3 +186,35 @@ fn indexes_are_changed_without_touching_the_rest() {
     assert!(err.contains("cannot be in an index of type"), "{err}");
     assert_eq!(check(&home.run(&["tags", &home.at("new"), "--field", "tag"]), 0).0, "1\n");
 }
+
+#[test]
+fn differences_are_named() {
+    let home = Home::new();
+    let (out, _) = check(&home.run(&["diff", &home.at("app:1"), "oci:layout:1"]), 0);
+    assert_eq!(out, "no difference\n");
+    let two = ["diff", &home.at("app:1"), "--platform", "linux/amd64,linux/arm64", "--exit-code"];
+    let (out, _) = check(&home.run(&two), 7);
+    assert!(out.contains("architecture  amd64") && out.contains("layer 000"), "{out}");
+    assert!(out.lines().all(|line| line.chars().count() <= 80), "{out}");
+    check(&home.run(&["diff", &home.at("app:1")]), 2);
+
+    let resolved =
+        |wanted: &str| home.run(&["inspect", &home.at("app:1"), "--format", "json", "--resolve-for", wanted]);
+    for (wanted, got) in
+        [("linux/arm64", "linux/arm64"), ("linux/arm/v8", "linux/arm/v7"), ("linux/amd64/v3", "linux/amd64")]
+    {
+        let found: Value = serde_json::from_str(&check(&resolved(wanted), 0).0).unwrap();
+        assert_eq!(found["platforms"].as_array().unwrap().len(), 1);
+        assert_eq!(found["platforms"][0]["platform"], got, "{wanted}");
+    }
+    check(&resolved("linux/s390x"), 2);
+}
+
+#[test]
+fn an_unknown_destination_is_told_once() {
+    let home = Home::new();
+    let start = std::time::Instant::now();
+    let (_, err) = check(&home.run(&["copy", &home.at("app:1"), "127.0.0.1:1/x:1"]), 6);
+    assert!(err.contains("its tag was not moved") && err.matches("error:").count() == 1, "{err}");
+    assert!(start.elapsed().as_secs() < 60);
+}

@@ -86,7 +86,7 @@ copies() {
 	for ((i = 0; i < RUNS; i++)); do
 		timed "$1-polyarch" "$POLYARCH" copy -q "$REGISTRY/$2:1" "$REGISTRY2/$1-p$i:1"
 		timed "$1-crane" "$BED_CRANE" copy "$REGISTRY/$2:1" "$REGISTRY2/$1-c$i:1"
-		timed "$1-oras" "$BED_ORAS" cp -q --from-plain-http --to-plain-http "$REGISTRY/$2:1" "$REGISTRY2/$1-o$i:1"
+		timed "$1-oras" "$BED_ORAS" cp --no-tty --from-plain-http --to-plain-http "$REGISTRY/$2:1" "$REGISTRY2/$1-o$i:1"
 		timed "$1-skopeo" skopeo copy -q --all --src-tls-verify=false --dest-tls-verify=false "docker://$REGISTRY/$2:1" "docker://$REGISTRY2/$1-s$i:1"
 	done
 }
@@ -123,7 +123,7 @@ measure_copyagain() {
 	for ((i = 0; i < RUNS; i++)); do
 		timed copy-again-polyarch "$POLYARCH" copy -q "$REGISTRY/small:1" "$REGISTRY2/again:1"
 		timed copy-again-crane "$BED_CRANE" copy "$REGISTRY/small:1" "$REGISTRY2/again:1"
-		timed copy-again-oras "$BED_ORAS" cp -q --from-plain-http --to-plain-http "$REGISTRY/small:1" "$REGISTRY2/again:1"
+		timed copy-again-oras "$BED_ORAS" cp --no-tty --from-plain-http --to-plain-http "$REGISTRY/small:1" "$REGISTRY2/again:1"
 	done
 	against copy-again x1.1 crane oras
 }
@@ -132,13 +132,13 @@ measure_copyagain() {
 pulls() {
 	local i
 	for ((i = 0; i < RUNS; i++)); do
-		rm -rf "$WORK"/pull-*
-		timed "$1-polyarch" "$POLYARCH" copy -q "$REGISTRY/$2:1" "oci:$WORK/pull-p"
-		timed "$1-crane" "$BED_CRANE" pull --format=oci "$REGISTRY/$2:1" "$WORK/pull-c"
-		timed "$1-oras" "$BED_ORAS" cp -q --from-plain-http --to-oci-layout "$REGISTRY/$2:1" "$WORK/pull-o:1"
-		timed "$1-skopeo" skopeo copy -q --all --src-tls-verify=false "docker://$REGISTRY/$2:1" "oci:$WORK/pull-s:1"
+		rm -rf "$WORK"/fetched-*
+		timed "$1-polyarch" "$POLYARCH" copy -q "$REGISTRY/$2:1" "oci:$WORK/fetched-p"
+		timed "$1-crane" "$BED_CRANE" pull --format=oci "$REGISTRY/$2:1" "$WORK/fetched-c"
+		timed "$1-oras" "$BED_ORAS" cp --no-tty --from-plain-http --to-oci-layout "$REGISTRY/$2:1" "$WORK/fetched-o:1"
+		timed "$1-skopeo" skopeo copy -q --all --src-tls-verify=false "docker://$REGISTRY/$2:1" "oci:$WORK/fetched-s:1"
 	done
-	rm -rf "$WORK"/pull-*
+	rm -rf "$WORK"/fetched-*
 }
 measure_pull() {
 	small

@@ -16,10 +16,12 @@ use crate::args::values::ReportFormat;
 use crate::diagnostics::Diagnostic;
 use crate::exit_code::ExitCode;
 use crate::settings::{GlobalSettings, SettingsError, Surroundings, platform, registries, target};
-use crate::text::{bytes, fit};
+use crate::style::Style;
+use crate::text::{bytes, escape, fit};
 
-/// Columns a value may take in the table.
-const VALUE: usize = 24;
+/// Columns of the table: what differs, and its two values.
+const WHAT: usize = 30;
+const VALUE: usize = 22;
 
 /// Something that differs; `None` is not there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -70,17 +72,21 @@ pub async fn run(
             json.map_err(|error| Diagnostic::new(ExitCode::Bug, &error))? + "\n"
         }
         ReportFormat::Table if found.is_empty() => "no difference\n".to_owned(),
-        ReportFormat::Table => {
-            let cell = |value: &Option<String>| fit(value.as_deref().unwrap_or("-"), VALUE);
-            let rows: Vec<[String; 4]> = found
-                .iter()
-                .map(|one| [fit(&one.platform, 12), fit(&one.what, 14), cell(&one.left), cell(&one.right)])
-                .collect();
-            table::render(["PLATFORM", "WHAT", "A", "B"], &rows, context.console.out)
-        }
+        ReportFormat::Table => tables(&found, context.console.out),
     };
     context.console.result(text)?;
     Ok(if args.exit_code && !found.is_empty() { ExitCode::Audit } else { ExitCode::Done })
+}
+
+/// Returns a table per platform.
+fn tables(found: &[Difference], style: Style) -> String {
+    let cell = |value: &Option<String>| fit(&escape(value.as_deref().unwrap_or("-")), VALUE);
+    let table = |group: &[Difference]| {
+        let row = |one: &Difference| [fit(&escape(&one.what), WHAT), cell(&one.left), cell(&one.right)];
+        let rows: Vec<[String; 3]> = group.iter().map(row).collect();
+        format!("{}\n{}", escape(&group[0].platform), table::render(["WHAT", "A", "B"], &rows, style))
+    };
+    found.chunk_by(|a, b| a.platform == b.platform).map(table).collect::<Vec<_>>().join("\n")
 }
 
 /// Compares the platforms both have, and says which only one has.

@@ -86,6 +86,7 @@ fn plain(cell: &Value) -> String {
 fn shown(cell: &Value) -> String {
     match cell {
         Value::Null => "-".to_owned(),
+        Value::Object(fields) if fields.is_empty() => "-".to_owned(),
         Value::String(text) if text.starts_with("sha256:") => text.get(..SHORT).unwrap_or(text).to_owned(),
         other => plain(other),
     }

@@ -72,7 +72,12 @@ impl Copier {
         let parallel = self.parallel_to(reading.origin, to);
         let is_new = match known.is_new {
             Some(is_new) => is_new,
-            None => *known.is_new.insert(self.is_new(to, &descriptors[..descriptors.len().min(parallel)]).await),
+            None => {
+                let first = &descriptors[..descriptors.len().min(parallel)];
+                let is_new =
+                    self.is_new(to, first).await.map_err(|error| Arc::new(CopierError::Publish(error.into())))?;
+                *known.is_new.insert(is_new)
+            }
         };
         let store = reading.store();
         let means = Means { registry: &self.registry, store: &store, events: &self.events, parallel, is_new };
@@ -118,17 +123,16 @@ impl Copier {
 
     /// Whether a repository has nothing that could be asked for: it is unknown, and none of the blobs that an earlier
     /// run would have sent first is there. It began with the same ones, and with as many at once.
-    async fn is_new(&self, repository: &Reference, first: &[&Descriptor]) -> bool {
+    async fn is_new(&self, repository: &Reference, first: &[&Descriptor]) -> Result<bool, PublishError> {
         let registry = observed(&self.registry, &repository.name(), &self.events);
-        if registry.enter_for_push(repository).await.is_err() {
-            return false;
-        }
+        let entered = registry.enter_for_push(repository).await;
+        entered.map_err(|source| PublishError::Enter { repository: repository.name(), source })?;
         let unknown = matches!(registry.tags(repository).await, Err(error) if error.kind() == ErrorKind::NotFound);
         if !unknown {
-            return false;
+            return Ok(false);
         }
         let looking = first.iter().map(|blob| async { registry.blob_exists(repository, blob).await }.boxed()).collect();
-        bounded(looking, PARALLEL).await.is_ok_and(|found| found.iter().all(Option::is_none))
+        Ok(bounded(looking, PARALLEL).await.is_ok_and(|found| found.iter().all(Option::is_none)))
     }
 
     async fn write(

@@ -157,7 +157,7 @@ impl Copier {
             for (at, result) in prepared {
                 match result {
                     Ok(Prepared::Tree(tree)) => trees.push((at, tree)),
-                    Ok(Prepared::There(delivered)) => drop(done.insert(at, Ok(delivered))),
+                    Ok(Prepared::There(delivered)) => drop(done.insert(at, Ok(*delivered))),
                     Err(error) => drop(done.insert(at, Err(Arc::new(error)))),
                 }
             }
@@ -184,7 +184,7 @@ impl Copier {
             let (destination, digest) = (request.destination.clone(), root.digest().clone());
             let (source, tag) = (source.digest().clone(), TagMove::Unchanged);
             let delivered = Delivered { destination, source, digest, tag, manifests, referrers: 0, left_out };
-            return Ok(Prepared::There(delivered));
+            return Ok(Prepared::There(Box::new(delivered)));
         }
         let mut tree = reading.gather(&root).await?;
         tree.source = source.digest().clone();
@@ -249,7 +249,7 @@ impl Copier {
 
 enum Prepared {
     Tree(Box<Tree>),
-    There(Delivered),
+    There(Box<Delivered>),
 }
 
 impl std::fmt::Debug for Copier {
