@@ -98,6 +98,16 @@ fn an_archive_has_everything() {
     }
     assert_eq!(names.iter().filter(|name| name.starts_with("blobs/sha256/")).count(), 13, "{names:?}");
     assert!(names.contains(&"index.json".to_owned()) && !names.contains(&"manifest.json".to_owned()));
+    let (out, _) = check(&home.run(&["copy", "docker-archive:app.tar", &home.at("back:2")]), 0);
+    assert!(out.starts_with(&format!("2: {} at both ends", home.digest("app:1"))), "{out}");
+    std::fs::write(home.path("bad.tar"), "no tar").unwrap();
+    check(&home.run(&["copy", "docker-archive:bad.tar", &home.at("bad:1")]), 2);
+    // A blob that is not what its name says: the last byte of a configuration.
+    let mut bytes = std::fs::read(home.path("app.tar")).unwrap();
+    let at = bytes.windows(12).position(|window| window == b"\"architectur").unwrap();
+    bytes[at + 1] = b'b';
+    std::fs::write(home.path("spoilt.tar"), bytes).unwrap();
+    check(&home.run(&["copy", "docker-archive:spoilt.tar", &home.at("bad:1")]), 5);
     let left = std::fs::read_dir(home.dir.path()).unwrap().count();
     check(&home.run(&["copy", "--platform", "linux/amd64", &home.at("app:1"), "docker-archive:one.tar"]), 0);
     assert_eq!(std::fs::read_dir(home.dir.path()).unwrap().count(), left + 1);

@@ -17,7 +17,7 @@ Examples:
   polyarch copy --all-tags registry.example.com/a/app localhost:5000/app
   polyarch copy localhost:5000/app:1 docker-archive:app.tar")]
 pub struct CopyArgs {
-    /// Registry reference, oci:DIR[:NAME][@DIGEST] or store:NAME[@DIGEST]
+    /// Registry reference, oci:DIR[:NAME][@DIGEST], store:NAME[@DIGEST] or docker-archive:FILE
     #[arg(value_name = "SRC")]
     pub source: String,
     /// Registry reference, oci:DIR[:NAME] or docker-archive:FILE; without a tag it is the source's

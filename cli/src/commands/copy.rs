@@ -11,6 +11,7 @@ use polyarch_registry::oci::reference::is_tag;
 use polyarch_registry::oci::{Digest, Manifest, RawManifest, Reference};
 use polyarch_registry::store::LayoutStore;
 use polyarch_registry::store::layout::REF_NAME;
+use polyarch_registry::transfer::archive::{ImportError, import};
 use polyarch_registry::transfer::copier::{self, Names, Outcome, Request, Tree};
 use polyarch_registry::transfer::{
     Archive, ArchiveError, Copier, CopierError, Counts, Delivered, Origin, PARALLEL, TagMove, layout_entries,
@@ -42,7 +43,14 @@ pub async fn run(
     let config = registries::resolve(&args.registries, around)?;
     let mode = progress::resolve(args.progress, args.quiet, around)?;
     let platforms = platform::parse_list(&args.platform).map_err(|error| error.of("--platform"))?;
-    let from = target::parse(&args.source, &around.cwd)?;
+    // An archive is unpacked into a layout that goes away with the command.
+    let mut scratch = None;
+    let from = match args.source.strip_prefix(ARCHIVE) {
+        Some(file) => {
+            unpacked(&around.cwd.join(file), scratch.insert(tempfile::tempdir().map_err(no_scratch)?)).await?
+        }
+        None => target::parse(&args.source, &around.cwd)?,
+    };
     let (sink, events) = EventSink::channel();
     let copier = Copier {
         registry: Registry::new(config),
@@ -59,6 +67,23 @@ pub async fn run(
     };
     let (done, ()) = tokio::join!(until_cancelled(context, work), report::show(events, display));
     tell(&done?, mode, context)
+}
+
+fn no_scratch(error: std::io::Error) -> Diagnostic {
+    Diagnostic::new(ExitCode::Publish, &error).context("cannot make a temporary directory")
+}
+
+async fn unpacked(file: &Path, scratch: &tempfile::TempDir) -> Result<Target, Diagnostic> {
+    let layout = LayoutStore::open(scratch.path()).await?;
+    match import(file, &layout).await {
+        Ok(()) => Ok(Target::Layout { path: scratch.path().to_owned(), entry: None }),
+        Err(ImportError::Store(error)) => {
+            Err(Diagnostic::from(error).context(format!("cannot use {}", file.display())))
+        }
+        Err(error) => {
+            Err(Diagnostic::new(ExitCode::Usage, &error).hint("`docker save` writes such tars since Docker 25"))
+        }
+    }
 }
 
 async fn copy(

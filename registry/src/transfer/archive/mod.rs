@@ -4,6 +4,7 @@
 //! they are written and verified on the way, so memory stays at one chunk. Never: changes a manifest.
 
 mod frame;
+mod import;
 mod stream;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use super::graph::{Graph, Node};
 use crate::oci::{Descriptor, Digest, Manifest, media_type};
 use crate::store::{BlobStore, BlobStoreExt as _, StoreError};
 
+pub use import::{ImportError, import};
 pub use stream::Progress;
 
 /// The file that makes a directory or tar an OCI layout (image-spec, image-layout.md).
