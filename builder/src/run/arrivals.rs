@@ -176,7 +176,7 @@ impl BlobStore for Watched {
                 (Some(digest), Some(size)) if size >= GROWING_MIN => {
                     let blob = Descriptor::new(UNKNOWN_TYPE, digest, size);
                     let (inner, growing) = self.0.store.growing_writer(&blob).await?;
-                    (inner, Coming::Unseen(blob, growing))
+                    (inner, Coming::Unseen(Box::new((blob, growing))))
                 }
                 _ => (self.0.store.writer(expect).await?, Coming::Whole),
             };
@@ -199,7 +199,7 @@ struct WatchedWriter {
 /// When a blob is looked at.
 enum Coming {
     /// As soon as its first bytes say that it is a layer.
-    Unseen(Descriptor, Growing),
+    Unseen(Box<(Descriptor, Growing)>),
     /// It is looked at.
     Watched(Pending),
     /// When it is complete.
@@ -209,8 +209,8 @@ enum Coming {
 impl WatchedWriter {
     fn look(&mut self, start: &[u8]) {
         self.coming = match std::mem::replace(&mut self.coming, Coming::Whole) {
-            Coming::Unseen(blob, growing) => match sniff_layer(start) {
-                Some(compression) => Coming::Watched(self.arrivals.growing(&blob, growing, compression)),
+            Coming::Unseen(unseen) => match sniff_layer(start) {
+                Some(compression) => Coming::Watched(self.arrivals.growing(&unseen.0, unseen.1, compression)),
                 None => Coming::Whole,
             },
             other => other,

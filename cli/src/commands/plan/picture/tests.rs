@@ -33,7 +33,9 @@ fn picture(text: &str, change: impl FnOnce(&mut PlanInput)) -> Picture {
     Picture::of(&plan(&parse(text.as_bytes()).unwrap(), &input), "Dockerfile")
 }
 
-fn formats() -> [(&'static str, fn(&Picture) -> String); 4] {
+type Render = fn(&Picture) -> String;
+
+fn formats() -> [(&'static str, Render); 4] {
     [("dot", dot), ("mermaid", mermaid), ("svg", svg), ("html", html)]
 }
 
