@@ -1,7 +1,7 @@
 //! Images from a repository or a layout to another, byte for byte.
 //!
-//! Owns: what goes along with an image ([`gather`]), platforms left out, many tags in one run with each blob once, and
-//! the shortest way where everything is there. Writing is [`deliver`]'s, in the one safe order.
+//! Owns: what goes along with an image (`gather`), platforms left out, many tags in one run with each blob once, and
+//! the shortest way where everything is there. Writing is `deliver`'s, in the one safe order.
 //! Never: keeps a blob in memory or in a file on its way between registries, or moves a tag before all else is there.
 
 mod deliver;

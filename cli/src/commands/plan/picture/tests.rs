@@ -68,9 +68,10 @@ fn a_shared_stage_is_one_box_and_every_arrow_goes_right() {
 
 #[test]
 fn text_from_a_dockerfile_is_escaped() {
-    let mut picture = picture("FROM a AS app\nRUN x\n", |_| {});
+    let mut picture =
+        picture("FROM a AS app\nRUN x\n", |input| input.nodes[0].name = "a\u{202e}\u{7}<script>b".to_owned());
     // No reference can be this, but a name from elsewhere may come here one day.
-    picture.boxes[0].base = "<script>alert('1')</script>\\\"&\\ #quot; ]]> %%{init}\u{202e}\u{7}".to_owned();
+    picture.boxes[0].base = "<script>alert('1')</script>\\\"&\\ #quot; ]]> %%{init}".to_owned();
     for (name, render) in formats() {
         let shown = render(&picture);
         assert!(!shown.contains(['\u{202e}', '\u{7}']), "{name}: {shown}");
