@@ -98,7 +98,9 @@ second_registry() {
 	WORK=$work/second
 	mkdir -p "$WORK"
 	start_registry
-	REGISTRY2=$REGISTRY REGISTRY2_PID=$REGISTRY_PID
+	REGISTRY2=$REGISTRY
+	# shellcheck disable=SC2034 # ended by teardown
+	REGISTRY2_PID=$REGISTRY_PID
 	REGISTRY=$first REGISTRY_PID=$pid WORK=$work
 }
 
