@@ -43,6 +43,9 @@ pub struct ImageUse {
     pub digest: Option<String>,
     /// Stages that name it.
     pub stages: Vec<String>,
+    /// Where it is first named for this platform.
+    #[serde(skip)]
+    pub span: Span,
 }
 
 /// One mention of an image.
@@ -102,12 +105,17 @@ pub(super) fn lacking(images: &[ImagePlan], input: &PlanInput) -> Vec<Problem> {
         if let Some(near) = input.missing.get(&name) {
             return Some(ProblemKind::MissingImage { name, near: near.clone() });
         }
-        let lacks = image.platforms.iter().filter(|used| used.available == Some(false) && !image.is_manifest);
-        let lacks: Vec<Platform> = lacks.map(|used| used.platform.clone()).collect();
+        let lacks = lacking_uses(image).map(|used| used.platform.clone()).collect();
         let has = input.images.get(&name)?.platforms.iter().map(|one| one.platform.clone()).collect();
-        (!lacks.is_empty()).then_some(ProblemKind::LacksPlatform { name, lacks, has })
+        lacking_uses(image).next().map(|_| ProblemKind::LacksPlatform { name, lacks, has })
     };
-    images.iter().filter_map(|image| Some(Problem { kind: problem(image)?, span: Some(image.span) })).collect()
+    // Elsewhere the same name may be wanted for a platform it has.
+    let span = |image: &ImagePlan| lacking_uses(image).map(|used| used.span).min().unwrap_or(image.span);
+    images.iter().filter_map(|image| Some(Problem { kind: problem(image)?, span: Some(span(image)) })).collect()
+}
+
+fn lacking_uses(image: &ImagePlan) -> impl Iterator<Item = &ImageUse> {
+    image.platforms.iter().filter(|used| used.available == Some(false) && !image.is_manifest)
 }
 
 /// Joins the mentions of all platforms.
@@ -127,12 +135,15 @@ pub(super) fn join(mentions: Vec<Mention>, input: &PlanInput) -> Vec<ImagePlan> 
         });
         image.span = image.span.min(span);
         match image.platforms.iter_mut().find(|used| used.platform == platform) {
-            Some(used) => used.stages.extend(is_new.then_some(stage)),
+            Some(used) => {
+                used.span = used.span.min(span);
+                used.stages.extend(is_new.then_some(stage));
+            }
             None => {
                 let found = input.image(&name, &platform);
                 let (available, digest) =
                     (facts.map(|facts| facts.has(&platform)), found.map(|one| one.digest.clone()));
-                image.platforms.push(ImageUse { platform, available, digest, stages: vec![stage] });
+                image.platforms.push(ImageUse { platform, available, digest, stages: vec![stage], span });
             }
         }
     }

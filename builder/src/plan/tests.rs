@@ -409,6 +409,18 @@ fn external_images_have_their_platforms() {
 }
 
 #[test]
+fn a_missing_platform_is_told_where_it_is_wanted() {
+    let text = "FROM --platform=$BUILDPLATFORM alpine AS build\nRUN x\nFROM alpine\nCOPY --from=build / /\n";
+    let mut input = input("linux/amd64 linux/arm64", &[laptop()]);
+    let has = PlatformImage { platform: "linux/amd64".parse().unwrap(), digest: "sha256:m".into(), config: None };
+    input.images.insert("alpine".into(), ImageFacts { platforms: vec![has], ..ImageFacts::default() });
+    let made = plan(&parse(text.as_bytes()).unwrap(), &input);
+    let told: Vec<String> = made.problems.iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["image alpine is not there for linux/arm64"]);
+    assert_eq!(made.problems[0].span.map(|span| (span.line, span.column)), Some((3, 6)));
+}
+
+#[test]
 fn a_base_images_config_counts() {
     let text = "FROM other AS src\nFROM base\nRUN own\nWORKDIR $HOME/$NONE\nENV X=${NEEDED:?no}\n";
     let mut input = input("linux/amd64", &[laptop()]);
