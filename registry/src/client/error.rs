@@ -295,9 +295,6 @@ pub(crate) fn transport_fault(error: reqwest::Error) -> Fault {
     if let Some(refused) = find::<super::address::Forbidden>(&error) {
         return Fault::Refused { target: refused.host.clone(), reason: refused.reason };
     }
-    if let Some(source) = find::<super::payload::SourceFailed>(&error) {
-        return Fault::Source(source.to_io());
-    }
     if find::<super::address::Unresolved>(&error).is_some() {
         return Fault::UnknownHost(error);
     }

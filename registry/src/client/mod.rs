@@ -24,6 +24,7 @@ mod error;
 mod handshake;
 mod limits;
 mod manifests;
+mod meter;
 mod mirrors;
 mod notes;
 pub(crate) mod once;

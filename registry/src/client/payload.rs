@@ -6,7 +6,6 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -15,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio_util::io::ReaderStream;
 
 use super::error::Fault;
-use super::reply::Meter;
+use super::meter::Meter;
 use crate::oci::{Descriptor, Reference};
 
 /// Where a blob's bytes come from. It is opened again for each attempt.
@@ -72,7 +71,7 @@ impl Payload<'_> {
             }
             Self::Part { upload, offset, length } => {
                 let reader = upload.source.open(*offset).await.map_err(Fault::Source)?;
-                let meter = Arc::new(Meter { sent: AtomicU64::new(0), total: *length });
+                let meter = Arc::new(Meter::new(*length));
                 let report = upload.progress.clone();
                 let counter = Counter { meter: Arc::clone(&meter), offset: *offset, report };
                 let body = reqwest::Body::wrap_stream(counted(reader, counter));
@@ -90,7 +89,7 @@ struct Counter {
 
 impl Counter {
     fn add(&self, bytes: u64) {
-        let sent = self.meter.sent.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let sent = self.meter.add(bytes);
         if let Some(report) = &self.report {
             report(self.offset + sent);
         }
@@ -106,7 +105,7 @@ fn counted(
     reader: Box<dyn AsyncRead + Send + Unpin>,
     counter: Counter,
 ) -> impl Stream<Item = Result<Bytes, SourceFailed>> + Send {
-    let total = counter.meter.total;
+    let total = counter.meter.total();
     let pieces = ReaderStream::with_capacity(reader.take(total), PIECE);
     let pieces = pieces.map(|piece| piece.map_err(SourceFailed::from));
     let end = futures::stream::iter([None]);
@@ -122,11 +121,14 @@ fn counted(
             None if seen < total => Some(Err(io::Error::from(io::ErrorKind::UnexpectedEof).into())),
             None => None,
         };
+        if let Some(Err(error)) = &next {
+            counter.meter.fail(error);
+        }
         std::future::ready(next)
     })
 }
 
-/// The source failed, not the connection; found again in the chain of a transport error.
+/// The source failed, not the connection.
 #[derive(Debug, Clone)]
 pub(super) struct SourceFailed(Arc<io::Error>);
 
@@ -160,7 +162,7 @@ mod tests {
     use super::*;
 
     fn counter(total: u64) -> Counter {
-        Counter { meter: Arc::new(Meter { sent: AtomicU64::new(0), total }), offset: 0, report: None }
+        Counter { meter: Arc::new(Meter::new(total)), offset: 0, report: None }
     }
 
     #[tokio::test]

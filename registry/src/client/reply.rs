@@ -3,7 +3,6 @@
 //! Owns: timeouts, byte budgets, turning a bad status into a fault. Never: retries or redirects.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
@@ -14,15 +13,9 @@ use tokio::time::Instant;
 use super::envelope::parse_envelope;
 use super::error::{Fault, transport_fault};
 use super::limits::Limits;
+use super::meter::Meter;
 use super::retry::parse_retry_after;
 use super::text::untrusted;
-
-/// How much of a request's body has been sent.
-#[derive(Debug)]
-pub(crate) struct Meter {
-    pub(crate) sent: AtomicU64,
-    pub(crate) total: u64,
-}
 
 /// Sends a request. The idle limit counts from the last byte that went out, so that a long upload is
 /// not a silent one; once all is sent the response limit counts.
@@ -32,12 +25,23 @@ pub(crate) async fn send(
     limits: &Limits,
     meter: Option<Arc<Meter>>,
 ) -> Result<reqwest::Response, Fault> {
+    let answered = answer(client, request, limits, meter.as_deref()).await;
+    // HTTP/2 only resets the stream when its body fails, so the transport does not always know why.
+    answered.map_err(|fault| meter.and_then(|meter| meter.failure()).map_or(fault, Fault::Source))
+}
+
+async fn answer(
+    client: &reqwest::Client,
+    request: reqwest::Request,
+    limits: &Limits,
+    meter: Option<&Meter>,
+) -> Result<reqwest::Response, Fault> {
     let sending = client.execute(request);
     tokio::pin!(sending);
-    let sent = || meter.as_ref().map_or(0, |meter| meter.sent.load(Ordering::Relaxed));
+    let sent = || meter.map_or(0, Meter::sent);
     loop {
         let before = sent();
-        let done = meter.as_ref().is_none_or(|meter| before >= meter.total);
+        let done = meter.is_none_or(|meter| before >= meter.total());
         let limit = if done { limits.response_timeout } else { limits.idle_timeout };
         match tokio::time::timeout(limit, &mut sending).await {
             Ok(answer) => return answer.map_err(transport_fault),

@@ -12,6 +12,7 @@ mod blob_faults;
 mod copier;
 mod embedded;
 mod faults;
+mod growing;
 mod images;
 mod lend;
 mod mirrors;

@@ -34,6 +34,14 @@ pub async fn start(first: impl Fn(&Seen) -> Option<Reply> + Send + Sync + 'stati
     (server, state)
 }
 
+/// As [`start`], over HTTP/2 and TLS, with a certificate that nothing vouches for.
+pub async fn start_http2() -> (Server, Shared) {
+    let state = Shared::default();
+    let model = Arc::clone(&state);
+    let (server, _pem) = Server::start_http2(move |seen| model.lock().unwrap().answer(seen)).await;
+    (server, state)
+}
+
 /// As [`start`], with uploads that break off.
 pub async fn start_cutting(cut: impl Fn(&Seen) -> Option<usize> + Send + Sync + 'static) -> (Server, Shared) {
     let state = Shared::default();

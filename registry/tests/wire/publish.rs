@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use polyarch_registry::client::{Config, ErrorKind, Registry};
 use polyarch_registry::oci::{Digest, Manifest, Reference};
-use polyarch_registry::store::{BlobStore, BlobStoreExt as _, LayoutStore, MemoryStore};
+use polyarch_registry::store::{BlobStore, BlobStoreExt as _, MemoryStore};
 use polyarch_registry::transfer::{
     Counts, Depth, MountSources, PARALLEL, Publication, PublishError, Publisher, Puller, RegistrySource, TagMove,
     TransferEvent, TransferKind,
@@ -208,38 +208,6 @@ async fn blobs_may_go_ahead_and_are_sent_once() {
     pusher.push(&absent);
     let failures = pusher.finish().await;
     assert_eq!(failures[&server.reference("app").name()].kind(), ErrorKind::Local);
-}
-
-#[tokio::test]
-async fn a_blob_is_sent_while_it_comes_and_complete_only_when_it_is_right() {
-    let image = two_platforms(13, 100_000).await;
-    let blob = &image.blobs[1];
-    let bytes = image.store.read_bytes(&blob.digest, blob.size).await.unwrap();
-    let dir = tempfile::tempdir().unwrap();
-    let layout = LayoutStore::open(dir.path()).await.unwrap();
-    let (server, state) = model::start(|_| None).await;
-    let (publisher, log) = publisher(&image, client());
-    let publication = publication(&image, vec![server.reference("app:1")]);
-
-    let pusher = publisher.pusher(&publication.destinations, &publication.mounts);
-    let (mut writer, growing) = layout.growing_writer(blob).await.unwrap();
-    pusher.push_growing(blob, &growing);
-    writer.write(bytes.clone()).await.unwrap();
-    // Digest and size are compared in `commit`; until then the last byte stays here.
-    writer.commit().await.unwrap();
-    assert!(pusher.finish().await.is_empty());
-    assert_eq!(state.lock().unwrap().blobs[&("app".to_owned(), blob.digest.to_string())], bytes);
-
-    // A writer that gives up is not the registry's failure: the blob is sent from the store, if it is wanted.
-    let blob = &image.blobs[2];
-    let pusher = publisher.pusher(&publication.destinations, &publication.mounts);
-    let (writer, growing) = layout.growing_writer(blob).await.unwrap();
-    pusher.push_growing(blob, &growing);
-    drop(writer);
-    publisher.publish_with(pusher, &publication).await[0].result.as_ref().unwrap();
-    let sent =
-        |event: &&TransferEvent| matches!(&event.kind, TransferKind::BlobSent { digest, .. } if *digest == blob.digest);
-    assert_eq!(log.lock().unwrap().iter().filter(sent).count(), 1);
 }
 
 #[tokio::test]

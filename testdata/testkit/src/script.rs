@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use http_body_util::{BodyExt, StreamBody, combinators::UnsyncBoxBody};
 use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use polyarch_registry::client::{Config, Registry, RetryPolicy};
 use polyarch_registry::oci::Reference;
 use tokio::net::TcpListener;
@@ -46,6 +46,9 @@ impl Seen {
         format!("{} {}", self.method, self.path)
     }
 }
+
+/// What ALPN calls HTTP/2.
+const HTTP2: &[u8] = b"h2";
 
 /// What the server does.
 #[derive(Debug, Clone)]
@@ -132,12 +135,23 @@ impl Server {
 
     /// Starts a server that speaks TLS; returns its certificate as well, in PEM form.
     pub async fn start_tls(handler: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> (Self, String) {
+        Self::secured(handler, &[]).await
+    }
+
+    /// The same with HTTP/2 only.
+    pub async fn start_http2(handler: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> (Self, String) {
+        Self::secured(handler, &[HTTP2]).await
+    }
+
+    async fn secured(handler: impl Fn(&Seen) -> Reply + Send + Sync + 'static, protocols: &[&[u8]]) -> (Self, String) {
         let made = rcgen::generate_simple_self_signed(vec!["localhost".into(), "127.0.0.1".into()]).unwrap();
         let key = rustls_pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let config = builder.unwrap().with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key);
-        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config.unwrap()));
+        let mut config = config.unwrap();
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
         (Self::listen(handler, |_| None, Some(acceptor)).await, made.cert.pem())
     }
 
@@ -179,7 +193,11 @@ async fn accept(listener: TcpListener, state: Arc<State>, tls: Option<tokio_rust
                 let _ = http.serve_connection(TokioIo::new(stream), service).await;
                 return;
             };
-            if let Ok(stream) = tls.accept(stream).await {
+            let Ok(stream) = tls.accept(stream).await else { return };
+            if stream.get_ref().1.alpn_protocol() == Some(HTTP2) {
+                let http = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                let _ = http.serve_connection(TokioIo::new(stream), service).await;
+            } else {
                 let _ = http.serve_connection(TokioIo::new(stream), service).await;
             }
         });
