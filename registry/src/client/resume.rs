@@ -75,7 +75,8 @@ impl Registry {
             plan.resumes &= !spoilt;
             tries.resumed &= !spoilt;
             tries.failures += 1;
-            let Some(delay) = self.delay(&error, tries.failures, tries.since.elapsed()) else { return Err(error) };
+            let since = *tries.since.get_or_insert_with(Instant::now);
+            let Some(delay) = self.delay(&error, tries.failures, since.elapsed()) else { return Err(error) };
             self.notice(&error, tries.failures, delay);
             tokio::time::sleep(delay).await;
             place = match place {
@@ -159,7 +160,8 @@ struct Tries {
     /// How far the upload was when `failures` and `since` last began anew.
     mark: u64,
     failures: u32,
-    since: Instant,
+    /// The first of those failures: an upload that goes well may take any time.
+    since: Option<Instant>,
     /// Whether a request that closes the upload was sent.
     closed: bool,
     /// Whether the session went on after something broke.
@@ -168,7 +170,7 @@ struct Tries {
 
 impl Tries {
     fn new() -> Self {
-        Self { mark: 0, failures: 0, since: Instant::now(), closed: false, resumed: false }
+        Self { mark: 0, failures: 0, since: None, closed: false, resumed: false }
     }
 
     /// Begins anew when the upload went well past the furthest point so far; bytes sent again do not count.

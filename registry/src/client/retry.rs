@@ -39,7 +39,7 @@ impl Default for RetryPolicy {
 pub struct Attempt {
     /// Number of this attempt, from 1.
     pub number: u32,
-    /// Time since the first attempt began.
+    /// Time since the first attempt began; of a blob, since the first failure after progress.
     pub elapsed: Duration,
     /// The registry's `Retry-After`.
     pub retry_after: Option<Duration>,

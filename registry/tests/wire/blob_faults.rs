@@ -306,13 +306,13 @@ impl Keeper {
     }
 }
 
-async fn keeper(step: usize, breaks: u32, spoils: bool) -> Server {
+pub async fn keeper(step: usize, breaks: u32, spoils: bool) -> Server {
     let state = std::sync::Mutex::new(Keeper { received: Vec::new(), step, spoils });
     let cut = AtomicU32::new(breaks);
     server(move |seen| state.lock().unwrap().answer(seen, &cut)).await
 }
 
-fn methods(server: &Server) -> Vec<String> {
+pub fn methods(server: &Server) -> Vec<String> {
     server.seen().iter().filter(|seen| seen.path != "/v2/").map(|seen| seen.method.to_string()).collect()
 }
 

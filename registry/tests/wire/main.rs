@@ -21,5 +21,6 @@ mod publish;
 mod real;
 mod real_tests;
 mod referrers;
+mod resume;
 
 use polyarch_testkit::script;
