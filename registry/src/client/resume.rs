@@ -67,8 +67,9 @@ impl Registry {
             // A session that is gone, or elsewhere than this side thought, is asked or opened anew.
             let lost = in_session && matches!(error.kind(), ErrorKind::NotFound);
             let mixed_up = error.status() == Some(StatusCode::RANGE_NOT_SATISFIABLE);
-            // A registry that went on wrongly has other bytes than were sent; its next upload is sent whole.
-            let spoilt = tries.resumed && plan.piece.is_none() && error.status() == Some(StatusCode::BAD_REQUEST);
+            // A registry that went on wrongly has other bytes than were sent; its next upload begins anew, and does not
+            // go on if that breaks, too.
+            let spoilt = tries.resumed && error.status() == Some(StatusCode::BAD_REQUEST);
             if !(error.is_retryable() || lost || mixed_up || spoilt) {
                 return Err(error);
             }
