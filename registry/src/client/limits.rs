@@ -11,7 +11,7 @@ pub struct Limits {
     pub connect_timeout: Duration,
     /// Time from the last byte sent to the answer's headers. Some registries copy a whole blob before they answer a PUT.
     pub response_timeout: Duration,
-    /// Longest silence while a body is sent or received.
+    /// Longest silence of the registry while a body is sent or received; waiting for the bytes to send is none.
     pub idle_timeout: Duration,
     /// Bytes that must arrive while [`Limits::idle_timeout`] is waited for: a byte now and then is silence, too.
     pub idle_bytes: u64,

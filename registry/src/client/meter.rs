@@ -1,10 +1,10 @@
 //! What is known of a body on its way, besides what the transport says.
 //!
-//! Owns: how much went out, why the source failed. Never: reads or sends anything.
+//! Owns: how much went out, whether the source is waited for, why it failed. Never: reads or sends anything.
 
 use std::io;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::payload::SourceFailed;
 
@@ -13,13 +13,15 @@ use super::payload::SourceFailed;
 pub(crate) struct Meter {
     sent: AtomicU64,
     total: u64,
+    /// Whether the transport wants bytes that the source does not have yet.
+    starved: AtomicBool,
     failed: OnceLock<SourceFailed>,
 }
 
 impl Meter {
     /// Returns the meter of a body that will have `total` bytes.
     pub(super) fn new(total: u64) -> Self {
-        Self { sent: AtomicU64::new(0), total, failed: OnceLock::new() }
+        Self { sent: AtomicU64::new(0), total, starved: AtomicBool::new(false), failed: OnceLock::new() }
     }
 
     /// Counts bytes that go out, and returns how many there are now.
@@ -33,6 +35,15 @@ impl Meter {
 
     pub(super) fn total(&self) -> u64 {
         self.total
+    }
+
+    /// Notes whether the source is waited for.
+    pub(super) fn starve(&self, starved: bool) {
+        self.starved.store(starved, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_starved(&self) -> bool {
+        self.starved.load(Ordering::Relaxed)
     }
 
     /// Notes why the body ends too early.

@@ -110,7 +110,8 @@ fn counted(
     let pieces = pieces.map(|piece| piece.map_err(SourceFailed::from));
     let end = futures::stream::iter([None]);
     let mut seen = 0;
-    pieces.map(Some).chain(end).filter_map(move |piece| {
+    let meter = Arc::clone(&counter.meter);
+    let mut pieces = pieces.map(Some).chain(end).filter_map(move |piece| {
         let next = match piece {
             Some(Ok(piece)) => {
                 seen += piece.len() as u64;
@@ -125,6 +126,11 @@ fn counted(
             counter.meter.fail(error);
         }
         std::future::ready(next)
+    });
+    futures::stream::poll_fn(move |context| {
+        let piece = pieces.poll_next_unpin(context);
+        meter.starve(piece.is_pending());
+        piece
     })
 }
 

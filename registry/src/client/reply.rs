@@ -18,7 +18,8 @@ use super::retry::parse_retry_after;
 use super::text::untrusted;
 
 /// Sends a request. The idle limit counts from the last byte that went out, so that a long upload is
-/// not a silent one; once all is sent the response limit counts.
+/// not a silent one, and only while there are bytes to send: a source may be slower than any registry.
+/// Once all is sent the response limit counts.
 pub(crate) async fn send(
     client: &reqwest::Client,
     request: reqwest::Request,
@@ -45,7 +46,7 @@ async fn answer(
         let limit = if done { limits.response_timeout } else { limits.idle_timeout };
         match tokio::time::timeout(limit, &mut sending).await {
             Ok(answer) => return answer.map_err(transport_fault),
-            Err(_) if sent() > before => {}
+            Err(_) if sent() > before || meter.is_some_and(Meter::is_starved) => {}
             Err(_) => {
                 let what = if done { "answer" } else { "progress in sending" };
                 return Err(Fault::Timeout { what, after: limit });

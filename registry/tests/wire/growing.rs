@@ -1,6 +1,7 @@
 //! Blobs that are sent while they are still written.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use polyarch_registry::client::{Config, HostSettings, Registry, Security};
@@ -86,6 +87,33 @@ async fn a_blob_that_turns_out_wrong_is_never_complete() {
     // Nothing wants the blob, so it is not missed either.
     assert_eq!(sending.send(&wrong).await, (false, true));
     assert!(sending.state.lock().unwrap().blobs.is_empty());
+}
+
+/// Bytes that are not there yet are not the registry's silence.
+#[tokio::test]
+async fn a_writer_may_be_slow() {
+    let dir = tempfile::tempdir().unwrap();
+    let layout = LayoutStore::open(dir.path()).await.unwrap();
+    let (server, state) = model::start(|_| None).await;
+    let (publisher, log, mut sent) = publisher(Arc::new(MemoryStore::new()), client());
+    let bytes = noise(5, SIZE);
+    let blob = blob(&bytes);
+    let pusher = publisher.pusher(&[server.reference("app:1")], &MountSources::new());
+    let (mut writer, growing) = layout.growing_writer(&blob).await.unwrap();
+    pusher.push_growing(&blob, &growing);
+    writer.write(bytes).await.unwrap();
+    sent.wait_for(|sent| *sent == blob.size - 1).await.unwrap();
+    for _ in 0..3 {
+        tokio::time::pause();
+        tokio::time::advance(publisher.registry.config().limits.idle_timeout + Duration::from_secs(1)).await;
+        tokio::time::resume();
+        tokio::task::yield_now().await;
+    }
+    writer.commit().await.unwrap();
+    assert!(pusher.finish().await.is_empty());
+    assert!(is_there(&state, &blob));
+    let log = log.lock().unwrap();
+    assert!(!log.iter().any(|kind| matches!(kind, TransferKind::Retry(_))), "{log:?}");
 }
 
 /// The blob's upload loses its source half-way; the blob is in the store by another way.
