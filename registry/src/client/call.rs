@@ -109,8 +109,12 @@ impl<'a> Call<'a> {
         self.follows() && matches!(self.payload, Payload::Empty) && matches!(self.target, Target::Path(_))
     }
 
-    /// The same read at another place, which is told whose content is meant (distribution-spec, `ns`).
-    fn redirected<'m>(&self, to: &'m Mirror, named: bool) -> Call<'m> {
+    /// The same request at another place. A mirror is told whose content is meant (distribution-spec, `ns`); a URL is
+    /// one that this place gave before.
+    fn redirected<'m>(&self, to: &'m Mirror, named: bool) -> Call<'m>
+    where
+        'a: 'm,
+    {
         let target = match &self.target {
             Target::Path(path) => {
                 let rest = path.strip_prefix("v2").unwrap_or(path);
@@ -122,8 +126,8 @@ impl<'a> Call<'a> {
         };
         let mut headers = self.headers.clone();
         headers.extend(to.headers.clone());
-        let (scopes, method) = (self.scopes.clone(), self.method.clone());
-        Call { host: &to.host, scopes, method, target, headers, payload: Payload::Empty, answer: self.answer }
+        let (scopes, method, payload) = (self.scopes.clone(), self.method.clone(), self.payload.clone());
+        Call { host: &to.host, scopes, method, target, headers, payload, answer: self.answer }
     }
 
     fn follows(&self) -> bool {
@@ -184,10 +188,11 @@ impl Registry {
         }
     }
 
-    /// Carries out a call once. What is read is asked of the registry's mirrors first, if it has any.
+    /// Carries out a call once. What is read is asked of the registry's mirrors first, if it has any. A registry that
+    /// is elsewhere than its name says is written there, too, as containerd does.
     pub(crate) async fn attempt(&self, call: &Call<'_>) -> Result<Answered, ClientError> {
         let plan = self.inner.mirrors.plan(call.host, &self.inner.config.cert_dirs).await?;
-        for mirror in plan.mirrors.iter().filter(|mirror| call.may_go_to(mirror)) {
+        for mirror in plan.mirrors.iter().filter(|mirror| !self.own_only && call.may_go_to(mirror)) {
             if !self.inner.mirrors.is_awake(&mirror.host) {
                 continue;
             }
@@ -198,7 +203,7 @@ impl Registry {
             }
         }
         match &plan.server {
-            Some(server) if server.host != api_host(call.host) && call.is_plain() => {
+            Some(server) if server.host != api_host(call.host) => {
                 self.inner.pool.learn(&server.host, &server.settings);
                 self.attempt_at(&call.redirected(server, false)).await
             }

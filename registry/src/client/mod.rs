@@ -73,11 +73,13 @@ pub use upload::{Mounted, Session};
 use crate::oci::Reference;
 use ErrorKind as Kind;
 
-/// A client of all registries a process talks to. Clones share everything but the observer.
+/// A client of all registries a process talks to. Clones share everything but the observer and the use of mirrors.
 #[derive(Clone)]
 pub struct Registry {
     inner: Arc<Inner>,
     observer: Option<Observer>,
+    /// Whether mirrors are left out.
+    own_only: bool,
 }
 
 struct Inner {
@@ -119,13 +121,20 @@ impl Registry {
         let (notes, budget, slots) = (notes::Notes::default(), budget::Budget::default(), Mutex::default());
         let mirrors = mirrors::Mirrors::default();
         let inner = Inner { config, pool, auth, notes, budget, mirrors, slots };
-        Self { inner: Arc::new(inner), observer: None }
+        Self { inner: Arc::new(inner), observer: None, own_only: false }
     }
 
     /// Returns the same client with another observer of retries.
     #[must_use]
     pub fn with_observer(&self, observer: Observer) -> Self {
-        Self { inner: Arc::clone(&self.inner), observer: Some(observer) }
+        Self { inner: Arc::clone(&self.inner), observer: Some(observer), own_only: self.own_only }
+    }
+
+    /// Returns the same client, which asks each registry itself and none of its mirrors. Whoever writes needs it: that
+    /// a mirror has something, perhaps from long ago, does not mean that the registry has it.
+    #[must_use]
+    pub fn without_mirrors(&self) -> Self {
+        Self { own_only: true, ..self.clone() }
     }
 
     /// Returns the settings.

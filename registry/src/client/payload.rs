@@ -47,6 +47,7 @@ pub(crate) struct Upload<'a> {
 }
 
 /// What a request sends.
+#[derive(Clone)]
 pub(crate) enum Payload<'a> {
     Empty,
     Bytes(Bytes),

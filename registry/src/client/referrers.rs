@@ -192,12 +192,13 @@ impl Registry {
         reference: &Reference,
         manifest: &RawManifest,
     ) -> Result<super::Pushed, ClientError> {
-        let pushed = self.put_manifest(reference, manifest).await?;
+        let own = self.without_mirrors();
+        let pushed = own.put_manifest(reference, manifest).await?;
         let view = manifest.view().map_err(|error| ClientError::at(reference.host(), Fault::Manifest(error)))?;
         let Some(subject) = view.subject().map(|subject| subject.digest.clone()) else { return Ok(pushed) };
-        let keeps_list = pushed.subject.is_some() && self.has_referrers_api(reference, &subject).await;
+        let keeps_list = pushed.subject.is_some() && own.has_referrers_api(reference, &subject).await;
         if !keeps_list {
-            self.add_to_fallback(reference, &subject, entry_of(manifest, &view)).await?;
+            own.add_to_fallback(reference, &subject, entry_of(manifest, &view)).await?;
         }
         Ok(pushed)
     }

@@ -109,8 +109,11 @@ impl Registry {
             },
         };
         // The answer may be all that was lost.
-        if stands.is_none() && tries.closed && self.blob_exists(upload.reference, upload.descriptor).await?.is_some() {
-            return Ok(());
+        if stands.is_none() && tries.closed {
+            let there = self.without_mirrors().blob_exists(upload.reference, upload.descriptor).await?;
+            if there.is_some() {
+                return Ok(());
+            }
         }
         let (mut session, mut offset) = match stands {
             Some(stands) => stands,

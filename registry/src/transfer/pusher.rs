@@ -133,7 +133,7 @@ impl HostPusher {
     pub(super) fn new(means: &Means<'_>, repositories: BTreeMap<String, Reference>, mounts: &MountSources) -> Self {
         let results = repositories.keys().map(|name| (name.clone(), Ok(BTreeMap::new()))).collect();
         let shared = Shared {
-            registry: means.registry.clone(),
+            registry: means.registry.without_mirrors(),
             store: Arc::clone(means.store),
             events: Arc::clone(means.events),
             slots: Semaphore::new(means.parallel.max(1)),

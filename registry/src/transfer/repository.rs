@@ -2,7 +2,7 @@
 //!
 //! Owns: manifests by digest, children first; reading everything back; then tags, each read back.
 //! A manifest that is there already, byte for byte, is not written again.
-//! Never: moves a tag after anything failed.
+//! Never: moves a tag after anything failed, or asks a mirror.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -39,7 +39,7 @@ impl<'a> Target<'a> {
         placed: &'a BTreeMap<Digest, Placed>,
         events: &'a Events,
     ) -> Self {
-        let registry = observed(registry, &repository.name(), events);
+        let registry = observed(&registry.without_mirrors(), &repository.name(), events);
         Self { registry, repository, graph, placed, events }
     }
 

@@ -16,6 +16,7 @@ mod growing;
 mod images;
 mod lend;
 mod mirrors;
+mod mirrors_push;
 mod model;
 mod publish;
 mod real;

@@ -6,25 +6,30 @@ use super::faults::server;
 use super::images::{bare_manifest, blob, noise};
 use super::script::{Reply, Seen, Server, quick};
 
-struct Files(tempfile::TempDir);
+pub struct Files(tempfile::TempDir);
 
 impl Files {
     /// Configures `mirrors` for `registry`; each is a URL and what follows it in its table.
-    fn new(registry: &Server, mirrors: &[(String, &str)]) -> Self {
+    pub fn new(registry: &Server, mirrors: &[(String, &str)]) -> Self {
+        let text: String = mirrors.iter().map(|(url, rest)| format!("[host.\"{url}\"]\n{rest}\n")).collect();
+        Self::of(registry, &text)
+    }
+
+    /// Configures `registry` with this text.
+    pub fn of(registry: &Server, text: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let own = dir.path().join(registry.host());
         std::fs::create_dir(&own).unwrap();
-        let text: String = mirrors.iter().map(|(url, rest)| format!("[host.\"{url}\"]\n{rest}\n")).collect();
         std::fs::write(own.join("hosts.toml"), text).unwrap();
         Self(dir)
     }
 
-    fn client(&self) -> Registry {
+    pub fn client(&self) -> Registry {
         Registry::new(Config { cert_dirs: vec![self.0.path().to_owned()], ..quick() })
     }
 }
 
-fn url(server: &Server) -> String {
+pub fn url(server: &Server) -> String {
     format!("http://{}", server.host())
 }
 

@@ -124,7 +124,7 @@ impl Copier {
     /// Whether a repository has nothing that could be asked for: it is unknown, and none of the blobs that an earlier
     /// run would have sent first is there. It began with the same ones, and with as many at once.
     async fn is_new(&self, repository: &Reference, first: &[&Descriptor]) -> Result<bool, PublishError> {
-        let registry = observed(&self.registry, &repository.name(), &self.events);
+        let registry = observed(&self.registry.without_mirrors(), &repository.name(), &self.events);
         let entered = registry.enter_for_push(repository).await;
         entered.map_err(|source| PublishError::Enter { repository: repository.name(), source })?;
         let unknown = matches!(registry.tags(repository).await, Err(error) if error.kind() == ErrorKind::NotFound);
@@ -142,7 +142,7 @@ impl Copier {
         placed: &BTreeMap<Digest, Placed>,
     ) -> Result<Delivered, CopierError> {
         let publish = |error: PublishError| CopierError::Publish(Arc::new(error));
-        let registry = observed(&self.registry, &destination.name(), &self.events);
+        let registry = observed(&self.registry.without_mirrors(), &destination.name(), &self.events);
         let mine = of_graph(&tree.image, placed);
         let target = Target::new(&self.registry, destination, &tree.image, &mine, &self.events);
         let there = target.write().await.map_err(publish)?;

@@ -229,7 +229,8 @@ impl Copier {
         if destination.tag().is_none() {
             return Ok(None);
         }
-        let (there, ()) = futures::join!(self.registry.get_manifest(destination), reading.prime(root));
+        let own = self.registry.without_mirrors();
+        let (there, ()) = futures::join!(own.get_manifest(destination), reading.prime(root));
         if !there.is_ok_and(|there| there == *root) {
             return Ok(None);
         }
@@ -240,7 +241,8 @@ impl Copier {
         }
         let looking = children.iter().map(|child| {
             let at = destination.with_digest(child.digest.clone());
-            async move { self.registry.head_manifest(&at).await.map(|head| head.is_some()) }.boxed()
+            let own = &own;
+            async move { own.head_manifest(&at).await.map(|head| head.is_some()) }.boxed()
         });
         let Ok(present) = bounded(looking.collect(), PARALLEL).await else { return Ok(None) };
         Ok(present.into_iter().all(|is_present| is_present).then_some(children.len() + 1))
