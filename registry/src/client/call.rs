@@ -1,6 +1,6 @@
 //! One request to a registry: authorization, redirects, retries.
 //!
-//! Owns: [`Call`] and how it is carried out. `Authorization` goes to the registry's own origin only.
+//! Owns: [`Call`] and how it is carried out. `Authorization` and what a file adds for a host go to its own origin only.
 //! Never: knows what the request means.
 
 use std::collections::BTreeSet;
@@ -44,12 +44,15 @@ pub(crate) enum Answer {
 }
 
 /// A request, as often as it is sent.
+#[derive(Clone)]
 pub(crate) struct Call<'a> {
     pub(crate) host: &'a str,
     pub(crate) scopes: BTreeSet<Scope>,
     pub(crate) method: Method,
     pub(crate) target: Target,
     pub(crate) headers: HeaderMap,
+    /// Headers for the host's own origin only: they may be secrets.
+    pub(crate) own_headers: HeaderMap,
     pub(crate) payload: Payload<'a>,
     pub(crate) answer: Answer,
 }
@@ -65,6 +68,7 @@ impl<'a> Call<'a> {
             method,
             target,
             headers: HeaderMap::new(),
+            own_headers: HeaderMap::new(),
             payload: Payload::Empty,
             answer: Answer::Api,
         }
@@ -78,6 +82,7 @@ impl<'a> Call<'a> {
             method: Method::GET,
             target: Target::Path(path.to_owned()),
             headers: HeaderMap::new(),
+            own_headers: HeaderMap::new(),
             payload: Payload::Empty,
             answer: Answer::Api,
         }
@@ -124,10 +129,16 @@ impl<'a> Call<'a> {
             }
             Target::Url(url) => Target::Url(url.clone()),
         };
-        let mut headers = self.headers.clone();
-        headers.extend(to.headers.clone());
-        let (scopes, method, payload) = (self.scopes.clone(), self.method.clone(), self.payload.clone());
-        Call { host: &to.host, scopes, method, target, headers, payload, answer: self.answer }
+        Call { host: &to.host, target, own_headers: to.headers.clone(), ..self.clone() }
+    }
+
+    /// The headers that only the host's own origin may see.
+    fn own(&self, authorization: Option<&Authorization>) -> HeaderMap {
+        let mut headers = self.own_headers.clone();
+        if let Some(authorization) = authorization {
+            headers.insert(header::AUTHORIZATION, authorization.value.clone());
+        }
+        headers
     }
 
     fn follows(&self) -> bool {
@@ -257,7 +268,7 @@ impl Registry {
         let subject = Subject { host: call.host, base, scopes: call.scopes.clone() };
         let client = self.inner.pool.own(call.host, url).await.map_err(on)?;
         let first = self.inner.auth.current(&subject).await?;
-        let reply = match self.send(call, &client, url, first.as_ref()).await {
+        let reply = match self.send(call, &client, url, call.own(first.as_ref())).await {
             Ok(reply) => reply,
             Err(fault) => return Err(on(self.explained(call.host, url, fault).await)),
         };
@@ -271,7 +282,7 @@ impl Registry {
             None => Ok(self.reply(reply, permit)),
             Some(better) => {
                 drop(reply);
-                let reply = self.send(call, &client, url, Some(&better)).await.map_err(on)?;
+                let reply = self.send(call, &client, url, call.own(Some(&better))).await.map_err(on)?;
                 Ok(self.reply(reply, permit))
             }
         }
@@ -302,7 +313,7 @@ impl Registry {
         permit: Option<OwnedSemaphorePermit>,
     ) -> Result<Reply, Fault> {
         let client = self.inner.pool.foreign(base, url).await?;
-        let reply = self.send(call, &client, url, None).await?;
+        let reply = self.send(call, &client, url, HeaderMap::new()).await?;
         Ok(self.reply(reply, permit))
     }
 
@@ -342,13 +353,11 @@ impl Registry {
         call: &Call<'_>,
         client: &reqwest::Client,
         url: &Url,
-        authorization: Option<&Authorization>,
+        more: HeaderMap,
     ) -> Result<reqwest::Response, Fault> {
         let mut headers = call.headers.clone();
+        headers.extend(more);
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        if let Some(authorization) = authorization {
-            headers.insert(header::AUTHORIZATION, authorization.value.clone());
-        }
         let body = call.payload.open().await?;
         if let Some(length) = body.length.filter(|_| call.method != Method::GET && call.method != Method::HEAD) {
             headers.insert(header::CONTENT_LENGTH, length.into());

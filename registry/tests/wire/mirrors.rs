@@ -106,6 +106,27 @@ async fn what_a_mirror_serves_is_verified() {
 }
 
 #[tokio::test]
+async fn headers_of_a_mirror_stay_with_it() {
+    let storage = server(serving("same")).await;
+    let away = format!("{}/v2/x/manifests/1", url(&storage));
+    let mirror = server(move |seen| match seen.path.starts_with("/v2/x/manifests/1") {
+        true => Reply::status(307).with("location", "/v2/x/moved"),
+        false => Reply::status(307).with("location", away.clone()),
+    })
+    .await;
+    let registry = server(serving("own")).await;
+    let secret = format!("[host.\"{}\".header]\nauthorization = \"Bearer s\"\nx-token = \"t\"", url(&mirror));
+    let files = Files::new(&registry, &[(url(&mirror), &secret)]);
+    let client = files.client();
+    let got = client.get_manifest(&registry.reference("x:1")).await.unwrap();
+    assert_eq!(got, bare_manifest("same"), "{:?} {:?}", mirror.lines(), storage.lines());
+    let sent = |seen: &Seen| ["authorization", "x-token"].map(|name| seen.header(name).map(str::to_owned));
+    let own = [Some("Bearer s".to_owned()), Some("t".to_owned())];
+    assert_eq!(mirror.seen().iter().rev().take(2).map(sent).collect::<Vec<_>>(), [own.clone(), own]);
+    assert_eq!(storage.seen().iter().map(sent).collect::<Vec<_>>(), [[None, None]], "another host gets none of them");
+}
+
+#[tokio::test]
 async fn a_file_that_cannot_be_read_is_an_error_not_ignored() {
     let registry = server(serving("own")).await;
     let files = Files::new(&registry, &[("ftp://x".to_owned(), "")]);
