@@ -4,6 +4,7 @@
 //! Never: knows what the request means.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{self, HeaderMap, HeaderValue};
@@ -15,13 +16,13 @@ use url::Url;
 use super::auth::{Access, Authorization, Scope, Subject};
 use super::endpoint::{api_host, refused, resolve};
 use super::error::{ClientError, ErrorKind, Fault};
-use super::mirrors::Mirror;
+use super::mirrors::{Mirror, Plan};
 use super::payload::Payload;
 use super::pool::same_origin;
 use super::quirks::Quirks;
 use super::reply::{self, Reply};
 use super::retry::Attempt;
-use super::settings::ProxyMode;
+use super::settings::{HostSettings, ProxyMode};
 use super::{Registry, RetryNotice, handshake};
 use crate::oci::Reference;
 
@@ -53,6 +54,8 @@ pub(crate) struct Call<'a> {
     pub(crate) headers: HeaderMap,
     /// Headers for the host's own origin only: they may be secrets.
     pub(crate) own_headers: HeaderMap,
+    /// What a file says about the host for requests like this one: as this registry's mirror.
+    pub(crate) given: Option<&'a HostSettings>,
     pub(crate) payload: Payload<'a>,
     pub(crate) answer: Answer,
 }
@@ -69,6 +72,7 @@ impl<'a> Call<'a> {
             target,
             headers: HeaderMap::new(),
             own_headers: HeaderMap::new(),
+            given: None,
             payload: Payload::Empty,
             answer: Answer::Api,
         }
@@ -83,6 +87,7 @@ impl<'a> Call<'a> {
             target: Target::Path(path.to_owned()),
             headers: HeaderMap::new(),
             own_headers: HeaderMap::new(),
+            given: None,
             payload: Payload::Empty,
             answer: Answer::Api,
         }
@@ -129,7 +134,8 @@ impl<'a> Call<'a> {
             }
             Target::Url(url) => Target::Url(url.clone()),
         };
-        Call { host: &to.host, target, own_headers: to.headers.clone(), ..self.clone() }
+        let (own_headers, given) = (to.headers.clone(), Some(&to.settings));
+        Call { host: &to.host, target, own_headers, given, ..self.clone() }
     }
 
     /// The headers that only the host's own origin may see.
@@ -199,29 +205,29 @@ impl Registry {
         }
     }
 
+    /// Returns what the files say about a registry.
+    pub(crate) async fn plan(&self, host: &str) -> Result<Arc<Plan>, ClientError> {
+        self.inner.mirrors.plan(host, &self.inner.config.cert_dirs).await
+    }
+
     /// Carries out a call once. What is read is asked of the registry's mirrors first, if it has any. A registry that
     /// is elsewhere than its name says is written there, too, as containerd does.
     pub(crate) async fn attempt(&self, call: &Call<'_>) -> Result<Answered, ClientError> {
-        let plan = self.inner.mirrors.plan(call.host, &self.inner.config.cert_dirs).await?;
+        let plan = self.plan(call.host).await?;
         for mirror in plan.mirrors.iter().filter(|mirror| !self.own_only && call.may_go_to(mirror)) {
-            if !self.inner.mirrors.is_awake(&mirror.host) {
+            if !self.inner.mirrors.is_awake(mirror) {
                 continue;
             }
-            self.inner.pool.learn(&mirror.host, &mirror.settings);
             match self.attempt_at(&call.redirected(mirror, true)).await {
                 Ok(answered) => return Ok(answered),
-                Err(error) => self.inner.mirrors.failed(&mirror.host, &error),
+                Err(error) => self.inner.mirrors.failed(mirror, &error),
             }
         }
         match &plan.server {
             Some(server) if server.host != api_host(call.host) => {
-                self.inner.pool.learn(&server.host, &server.settings);
                 self.attempt_at(&call.redirected(server, false)).await
             }
-            Some(server) => {
-                self.inner.pool.learn(call.host, &server.settings);
-                self.attempt_at(call).await
-            }
+            Some(server) => self.attempt_at(&Call { given: Some(&server.settings), ..call.clone() }).await,
             None => self.attempt_at(call).await,
         }
     }
@@ -229,7 +235,7 @@ impl Registry {
     /// Carries out a call once at its host: with what is known, with a renewed authorization after a 401, and
     /// along redirects.
     async fn attempt_at(&self, call: &Call<'_>) -> Result<Answered, ClientError> {
-        let base = self.inner.pool.base(call.host).await?;
+        let base = self.inner.pool.base(call.host, call.given).await?;
         let url = match &call.target {
             Target::Url(url) => url.clone(),
             Target::Path(path) => base
@@ -265,12 +271,12 @@ impl Registry {
         permit: Option<OwnedSemaphorePermit>,
     ) -> Result<Reply, ClientError> {
         let on = |fault| ClientError::on(call.host, &call.method, url, fault);
-        let subject = Subject { host: call.host, base, scopes: call.scopes.clone() };
-        let client = self.inner.pool.own(call.host, url).await.map_err(on)?;
+        let subject = Subject { host: call.host, base, given: call.given, scopes: call.scopes.clone() };
+        let client = self.inner.pool.own(call.host, url, call.given).await.map_err(on)?;
         let first = self.inner.auth.current(&subject).await?;
         let reply = match self.send(call, &client, url, call.own(first.as_ref())).await {
             Ok(reply) => reply,
-            Err(fault) => return Err(on(self.explained(call.host, url, fault).await)),
+            Err(fault) => return Err(on(self.explained(call, url, fault).await)),
         };
         if reply.status() != StatusCode::UNAUTHORIZED {
             return Ok(self.reply(reply, permit));
@@ -290,9 +296,10 @@ impl Registry {
 
     /// A connection that was closed, or got an alert, after the handshake and without an answer may have been closed for
     /// want of a certificate.
-    async fn explained(&self, host: &str, url: &Url, fault: Fault) -> Fault {
+    async fn explained(&self, call: &Call<'_>, url: &Url, fault: Fault) -> Fault {
         let config = &self.inner.config;
-        let has_own = self.inner.pool.settings(host).is_some_and(|settings| settings.client_cert.is_some());
+        let has_own =
+            self.inner.pool.settings(call.host, call.given).is_some_and(|settings| settings.client_cert.is_some());
         let (error, as_it_was): (_, fn(_) -> Fault) = match fault {
             Fault::Interrupted(error) => (error, Fault::Interrupted),
             Fault::Tls(error) if !error.is_connect() => (error, Fault::Tls),
@@ -397,8 +404,8 @@ pub(crate) fn found<T>(result: Result<T, ClientError>) -> Result<Option<T>, Clie
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
     use std::sync::atomic::{AtomicU32, Ordering};
-    use std::sync::{Arc, Mutex};
 
     use super::super::{Config, RetryPolicy};
     use super::*;

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use tokio::time::Instant;
 use url::Url;
 
-use super::endpoint::authority;
+use super::endpoint::{api_host, authority};
 use super::error::{ClientError, ErrorKind, Fault};
 use super::once::OnceMap;
 use super::settings::{ClientCert, HostSettings, Security};
@@ -34,6 +34,13 @@ pub(crate) struct Plan {
     pub(crate) mirrors: Vec<Mirror>,
     /// Where the registry itself is, where it is not under its own name.
     pub(crate) server: Option<Mirror>,
+}
+
+impl Plan {
+    /// Returns what the file says about the registry under its own name.
+    pub(crate) fn itself(&self, host: &str) -> Option<&HostSettings> {
+        self.server.as_ref().filter(|server| server.host == api_host(host)).map(|server| &server.settings)
+    }
 }
 
 /// One place that answers for a registry.
@@ -156,11 +163,18 @@ fn mirror(name: &str, entry: Entry, dir: &Path) -> Result<Mirror, String> {
     Ok(Mirror { host: authority(&url), path, settings, headers, pulls, resolves })
 }
 
+impl Mirror {
+    fn as_used(&self) -> (String, HostSettings) {
+        (self.host.clone(), self.settings.clone())
+    }
+}
+
 /// The plans of all hosts, each read once.
 #[derive(Default)]
 pub(crate) struct Mirrors {
     plans: OnceMap<String, Arc<Plan>>,
-    resting: Mutex<HashMap<String, Instant>>,
+    /// A place that is trusted in another way may answer another registry.
+    resting: Mutex<HashMap<(String, HostSettings), Instant>>,
 }
 
 impl Mirrors {
@@ -177,24 +191,25 @@ impl Mirrors {
     }
 
     /// Returns whether a mirror is worth asking now.
-    pub(crate) fn is_awake(&self, host: &str) -> bool {
+    pub(crate) fn is_awake(&self, mirror: &Mirror) -> bool {
+        let key = mirror.as_used();
         let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
-        let over = resting.get(host).is_none_or(|since| since.elapsed() >= REST);
+        let over = resting.get(&key).is_none_or(|since| since.elapsed() >= REST);
         if over {
-            resting.remove(host);
+            resting.remove(&key);
         }
         over
     }
 
     /// Notes that a mirror failed.
-    pub(crate) fn failed(&self, host: &str, error: &ClientError) {
-        tracing::debug!(mirror = host, %error, fault = %error.fault(), "a mirror does not have it");
+    pub(crate) fn failed(&self, mirror: &Mirror, error: &ClientError) {
+        tracing::debug!(mirror = mirror.host, %error, fault = %error.fault(), "a mirror does not have it");
         let silent = matches!(
             error.kind(),
             ErrorKind::Connect | ErrorKind::UnknownHost | ErrorKind::Timeout | ErrorKind::Tls | ErrorKind::NotARegistry
         );
         if silent {
-            self.resting.lock().unwrap_or_else(PoisonError::into_inner).insert(host.to_owned(), Instant::now());
+            self.resting.lock().unwrap_or_else(PoisonError::into_inner).insert(mirror.as_used(), Instant::now());
         }
     }
 }

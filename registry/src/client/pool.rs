@@ -3,9 +3,8 @@
 //! Owns: one reqwest client per trust and class of addresses; the scheme of loopback hosts.
 //! Never: sends credentials.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use http::Method;
 use reqwest::Client;
@@ -25,39 +24,30 @@ pub(crate) struct Pool {
     clients: OnceMap<PoolKey, Client>,
     schemes: OnceMap<String, Scheme>,
     classes: OnceMap<String, AddressClass>,
-    /// Settings of hosts that a file named as mirrors.
-    learned: Mutex<BTreeMap<String, HostSettings>>,
 }
 
 impl Pool {
     pub(crate) fn new(config: Arc<Config>) -> Self {
         let (clients, schemes, classes) = (OnceMap::default(), OnceMap::default(), OnceMap::default());
-        Self { config, clients, schemes, classes, learned: Mutex::default() }
+        Self { config, clients, schemes, classes }
     }
 
-    /// Takes the settings a file has for a host; those of the configuration go before them.
-    pub(crate) fn learn(&self, host: &str, settings: &HostSettings) {
-        let mut learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
-        learned.entry(host.to_owned()).or_insert_with(|| settings.clone());
-    }
-
-    /// Returns the settings of a host, if it has any of its own.
-    pub(crate) fn settings(&self, host: &str) -> Option<HostSettings> {
-        let learned = || self.learned.lock().unwrap_or_else(PoisonError::into_inner).get(host).cloned();
-        self.config.host(host).cloned().or_else(learned)
+    /// Returns the settings of a host: those of the configuration, else what a file has for this use of it.
+    pub(crate) fn settings<'s>(&'s self, host: &str, given: Option<&'s HostSettings>) -> Option<&'s HostSettings> {
+        self.config.host(host).or(given)
     }
 
     /// Returns the root URL of a registry, finding out its scheme if it may be either.
-    pub(crate) async fn base(&self, host: &str) -> Result<Url, ClientError> {
-        let scheme = match self.fixed_scheme(host) {
+    pub(crate) async fn base(&self, host: &str, given: Option<&HostSettings>) -> Result<Url, ClientError> {
+        let scheme = match self.fixed_scheme(host, given) {
             Some(scheme) => scheme,
             None => self.schemes.get_or_try_init(&host.to_owned(), self.probe(host)).await?,
         };
         base_url(host, scheme).map_err(|fault| ClientError::at(host, fault))
     }
 
-    fn fixed_scheme(&self, host: &str) -> Option<Scheme> {
-        match self.settings(host).map(|settings| settings.security) {
+    fn fixed_scheme(&self, host: &str, given: Option<&HostSettings>) -> Option<Scheme> {
+        match self.settings(host, given).map(|settings| settings.security) {
             Some(Security::PlainHttp) => Some(Scheme::Http),
             Some(Security::SkipVerify) => Some(Scheme::Https),
             Some(Security::Verify) | None => (!is_loopback(host)).then_some(Scheme::Https),
@@ -87,8 +77,8 @@ impl Pool {
     }
 
     /// Returns the client for a registry's own URLs.
-    pub(crate) async fn own(&self, host: &str, url: &Url) -> Result<Client, Fault> {
-        self.client(self.trust(host, url), None).await
+    pub(crate) async fn own(&self, host: &str, url: &Url, given: Option<&HostSettings>) -> Result<Client, Fault> {
+        self.client(self.trust(host, url, given), None).await
     }
 
     /// Returns the client for another place that `registry` named, refusing one that is too private.
@@ -97,14 +87,16 @@ impl Pool {
         if literal(url).is_some_and(|address| !class.may_name(AddressClass::of(address))) {
             return Err(refused(url, TOO_PRIVATE));
         }
-        self.client(self.trust(&authority(url), url), Some(class)).await
+        self.client(self.trust(&authority(url), url, None), Some(class)).await
     }
 
-    fn trust(&self, host: &str, url: &Url) -> Trust {
+    fn trust(&self, host: &str, url: &Url, given: Option<&HostSettings>) -> Trust {
         if url.scheme() == "http" {
-            Trust::Nothing
-        } else if self.settings(host).is_some() || !self.cert_dirs(host).is_empty() {
-            Trust::Host(host.to_owned())
+            return Trust::Nothing;
+        }
+        let settings = self.settings(host, given);
+        if settings.is_some() || !self.cert_dirs(host).is_empty() {
+            Trust::Host(host.to_owned(), settings.cloned().map(Box::new))
         } else {
             Trust::System
         }
@@ -131,14 +123,12 @@ impl Pool {
             .get_or_try_init(&key, async {
                 let config = Arc::clone(&self.config);
                 let (trust, class) = key.clone();
-                let (dirs, settings) = match &trust {
-                    Trust::Host(host) => (self.cert_dirs(host), self.settings(host)),
-                    _ => (Vec::new(), None),
+                let dirs = match &trust {
+                    Trust::Host(host, _) => self.cert_dirs(host),
+                    _ => Vec::new(),
                 };
                 // Reads certificate files, and parses the system's.
-                let built =
-                    tokio::task::spawn_blocking(move || build(&config, (&trust, settings.as_ref()), class, &dirs))
-                        .await;
+                let built = tokio::task::spawn_blocking(move || build(&config, &trust, class, &dirs)).await;
                 built.map_err(|source| setup("cannot build an HTTP client", source))?
             })
             .await

@@ -10,7 +10,7 @@
 use super::settings::HostSettings;
 
 /// How a blob is uploaded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum UploadStyle {
     /// One PUT. One that breaks off is sent again from its start: the registry loses, or mixes up, what it had.
     Whole,

@@ -56,7 +56,7 @@ impl Config {
 }
 
 /// Settings of one host.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct HostSettings {
     /// How the connection is secured.
     pub security: Security,
@@ -73,7 +73,7 @@ pub struct HostSettings {
 }
 
 /// How a connection is secured.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Security {
     /// TLS with a verified certificate; a loopback host that does not speak TLS is used in plain text.
     #[default]
@@ -85,7 +85,7 @@ pub enum Security {
 }
 
 /// A client certificate.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ClientCert {
     /// PEM file with the certificate chain.
     pub cert: PathBuf,

@@ -21,8 +21,8 @@ pub(super) enum Trust {
     Nothing,
     /// The system's authorities.
     System,
-    /// A host's own settings.
-    Host(String),
+    /// A host's own settings, and its directories.
+    Host(String, Option<Box<HostSettings>>),
 }
 
 /// Returns a fault of this side's settings.
@@ -33,7 +33,7 @@ pub(super) fn setup(reason: &str, source: impl std::error::Error + Send + Sync +
 /// Builds a client; reads files, so it may block.
 pub(super) fn build(
     config: &Config,
-    (trust, settings): (&Trust, Option<&HostSettings>),
+    trust: &Trust,
     class: Option<AddressClass>,
     dirs: &[PathBuf],
 ) -> Result<Client, Fault> {
@@ -53,7 +53,7 @@ pub(super) fn build(
     builder = match trust {
         Trust::Nothing => builder.tls_certs_only([]),
         Trust::System => builder,
-        Trust::Host(_) => host_trust(builder, settings, dirs)?,
+        Trust::Host(_, settings) => host_trust(builder, settings.as_deref(), dirs)?,
     };
     builder.build().map_err(|source| setup("cannot build an HTTP client", source))
 }

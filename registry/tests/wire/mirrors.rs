@@ -127,6 +127,25 @@ async fn headers_of_a_mirror_stay_with_it() {
 }
 
 #[tokio::test]
+async fn what_is_trusted_in_a_mirror_is_not_trusted_in_a_registry() {
+    let (mirror, _) = Server::start_tls(serving("mirrored")).await;
+    let (registry, other) = (server(serving("own")).await, server(serving("other")).await);
+    let text = format!("[host.\"https://{}\"]\nskip_verify = true", mirror.host());
+    let files = Files::of(&registry, &text);
+    let careful = files.0.path().join(other.host());
+    std::fs::create_dir(&careful).unwrap();
+    std::fs::write(careful.join("hosts.toml"), text.replace("true", "false")).unwrap();
+    let client = files.client();
+    let at = registry.reference("x:1");
+    assert_eq!(client.get_manifest(&at).await.unwrap(), bare_manifest("mirrored"));
+    let error = client.get_manifest(&mirror.reference("x:1")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Tls, "{error:?}");
+    // The same place is a mirror of another registry, which does not say so.
+    assert_eq!(client.get_manifest(&other.reference("x:1")).await.unwrap(), bare_manifest("other"));
+    assert_eq!(client.get_manifest(&at).await.unwrap(), bare_manifest("mirrored"));
+}
+
+#[tokio::test]
 async fn a_file_that_cannot_be_read_is_an_error_not_ignored() {
     let registry = server(serving("own")).await;
     let files = Files::new(&registry, &[("ftp://x".to_owned(), "")]);

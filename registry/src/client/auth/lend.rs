@@ -74,8 +74,10 @@ impl Registry {
             let scopes = format!("{:?}", untrusted(&loan.scopes.join(" "), 128));
             return Err(ClientError::at(loan.host, Fault::NotLent { scopes }));
         }
-        let base = self.inner.pool.base(loan.host).await?;
-        let subject = Subject { host: loan.host, base: &base, scopes };
+        let plan = self.plan(loan.host).await?;
+        let given = plan.itself(loan.host);
+        let base = self.inner.pool.base(loan.host, given).await?;
+        let subject = Subject { host: loan.host, base: &base, given, scopes };
         let credential = self.inner.auth.credential(&subject).await?;
         if let Some(Credential::Registry(secret)) = credential {
             return Ok(LentToken { secret, lifetime: token::DEFAULT_LIFETIME });
@@ -95,11 +97,13 @@ impl Registry {
     /// # Errors
     /// Credentials that cannot be read, or a registry that cannot be asked what it wants.
     pub async fn lend_password(&self, host: &str) -> Result<Option<(String, Secret)>, ClientError> {
-        let base = self.inner.pool.base(host).await?;
-        if self.challenged(host, &base, "v2/").await? != Some(Challenge::Basic) {
+        let plan = self.plan(host).await?;
+        let given = plan.itself(host);
+        let base = self.inner.pool.base(host, given).await?;
+        let subject = Subject { host, base: &base, given, scopes: BTreeSet::new() };
+        if self.challenged(&subject, "v2/").await? != Some(Challenge::Basic) {
             return Ok(None);
         }
-        let subject = Subject { host, base: &base, scopes: BTreeSet::new() };
         Ok(match self.inner.auth.credential(&subject).await? {
             Some(Credential::Password { username, password }) => Some((username, password)),
             _ => None,
@@ -117,7 +121,7 @@ impl Registry {
         // Some registries let everybody see their root, and ask at a repository only.
         let paths = ["v2/".to_owned(), format!("v2/{}/manifests/latest", subject.repository())];
         for path in paths {
-            let challenge = self.challenged(subject.host, subject.base, &path).await?;
+            let challenge = self.challenged(subject, &path).await?;
             if challenge.is_some_and(|challenge| names(&challenge, &endpoint, loan.service)) {
                 return Ok(());
             }
@@ -126,11 +130,12 @@ impl Registry {
     }
 
     /// Asks without any authorization, and returns what the registry wants.
-    async fn challenged(&self, host: &str, base: &Url, path: &str) -> Result<Option<Challenge>, ClientError> {
+    async fn challenged(&self, subject: &Subject<'_>, path: &str) -> Result<Option<Challenge>, ClientError> {
+        let (host, base) = (subject.host, subject.base);
         let url =
             base.join(path).map_err(|_| ClientError::at(host, Fault::Protocol(format!("{path:?} is not a path"))))?;
         let on = |fault| ClientError::on(host, &Method::GET, &url, fault);
-        let client = self.inner.pool.own(host, &url).await.map_err(on)?;
+        let client = self.inner.pool.own(host, &url, subject.given).await.map_err(on)?;
         self.retrying(|| async {
             let request = reqwest::Request::new(Method::GET, url.clone());
             let answer = reply::send(&client, request, &self.inner.config.limits, None).await.map_err(on)?;

@@ -27,7 +27,7 @@ use super::credentials::Credential;
 use super::error::{ClientError, Fault};
 use super::once::OnceMap;
 use super::pool::Pool;
-use super::settings::Config;
+use super::settings::{Config, HostSettings};
 
 /// What a request does to a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,11 +64,20 @@ pub(crate) struct Subject<'a> {
     pub(crate) host: &'a str,
     /// Root URL of its API.
     pub(crate) base: &'a Url,
+    /// What a file says about the host for this use of it.
+    pub(crate) given: Option<&'a HostSettings>,
     /// Everything one request touches. A mount touches two repositories.
     pub(crate) scopes: BTreeSet<Scope>,
 }
 
+/// A host as it is used: what it asks for, and gives, as a mirror that is trusted more counts there only.
+type Place = (String, Option<HostSettings>);
+
 impl Subject<'_> {
+    fn place(&self) -> Place {
+        (self.host.to_owned(), self.given.cloned())
+    }
+
     /// The repository whose credentials are used: the one that is written to, else the first.
     fn repository(&self) -> &str {
         let main = self.scopes.iter().max_by_key(|scope| scope.access);
@@ -85,7 +94,7 @@ pub(crate) struct Authorization {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct TokenKey {
-    host: String,
+    place: Place,
     credentials_of: String,
     scopes: BTreeSet<Scope>,
 }
@@ -93,7 +102,7 @@ struct TokenKey {
 pub(crate) struct Auth {
     config: Arc<Config>,
     pool: Arc<Pool>,
-    asked: Mutex<HashMap<String, Challenge>>,
+    asked: Mutex<HashMap<Place, Challenge>>,
     tokens: OnceMap<TokenKey, Arc<Token>>,
     credentials: OnceMap<(String, String), Option<Credential>>,
     /// Whether a host has any.
@@ -108,12 +117,13 @@ impl Auth {
 
     /// Returns whether a host has asked who we are.
     pub(crate) fn was_asked(&self, host: &str) -> bool {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).contains_key(host)
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.keys().any(|(asking, _)| asking == host)
     }
 
     /// Returns the header for a first try, if the host is known to want one.
     pub(crate) async fn current(&self, subject: &Subject<'_>) -> Result<Option<Authorization>, ClientError> {
-        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner).get(subject.host).cloned();
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner).get(&subject.place()).cloned();
         match asked {
             Some(challenge) => self.authorize(subject, &challenge).await,
             None => Ok(None),
@@ -128,7 +138,7 @@ impl Auth {
         rejected: Option<&Authorization>,
     ) -> Result<Option<Authorization>, ClientError> {
         let Some(challenge) = challenge::select(challenges) else { return Ok(None) };
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(subject.host.to_owned(), challenge.clone());
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(subject.place(), challenge.clone());
         if let Some((key, token)) = rejected.and_then(|rejected| rejected.token.as_ref()) {
             self.tokens.forget_if(key, |present| Arc::ptr_eq(present, token));
         }
@@ -166,11 +176,7 @@ impl Auth {
 
     /// Returns a token that covers the scopes, from the cache while it is fresh.
     async fn bearer(&self, subject: &Subject<'_>, grant: token::Grant<'_>) -> Result<Authorization, ClientError> {
-        let key = |scopes| TokenKey {
-            host: subject.host.to_owned(),
-            credentials_of: subject.repository().to_owned(),
-            scopes,
-        };
+        let key = |scopes| TokenKey { place: subject.place(), credentials_of: subject.repository().to_owned(), scopes };
         let wider = key(subject.scopes.iter().map(|s| Scope { access: Access::Push, ..s.clone() }).collect());
         let key = key(subject.scopes.clone());
         let pulls = key.scopes.iter().all(|scope| scope.access == Access::Pull);

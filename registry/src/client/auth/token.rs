@@ -80,7 +80,7 @@ pub(super) async fn fetch(
     let host = subject.host;
     let url = realm::check(config, subject.base, grant.realm).map_err(|fault| ClientError::at(host, fault))?;
     let own = same_origin(&url, subject.base);
-    let client = if own { pool.own(host, &url).await } else { pool.foreign(subject.base, &url).await };
+    let client = if own { pool.own(host, &url, subject.given).await } else { pool.foreign(subject.base, &url).await };
     let client = client.map_err(|fault| ClientError::at(host, fault))?;
     if url.host() != subject.base.host() && grant.credential.is_some() {
         tracing::info!(registry = host, realm = url.host_str(), "credentials go to the token endpoint of another host");
