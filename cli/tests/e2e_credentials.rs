@@ -124,7 +124,8 @@ fn build(cell: Cell, host: SocketAddr, key: &str) -> Option<Finished> {
     let project = Project::new(&format!("FROM {host}/team/private:@\n"));
     let config = format!(r#"{{"auths":{{"{key}":{{"auth":"bWU6cGFzcw=="}}}}}}"#);
     let project = project.file("home/.docker/config.json", config);
-    Some(finish(project.build(&builder, &["--platform", "linux/amd64"])))
+    // The daemon is to ask, not polyarch.
+    Some(finish(project.build(&builder, &["--platform", "linux/amd64", "--no-resolve"])))
 }
 
 /// The daemon's requests of the image, as far as they were authorized.

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use polyarch_builder::event::EventKind;
 use polyarch_builder::event_sink::EventSink;
@@ -15,6 +15,7 @@ use polyarch_builder::request::{BuildRequest, ContextSource};
 use polyarch_registry::client::Registry;
 use polyarch_registry::oci::Platform;
 use polyarch_registry::store::LayoutStore;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::call::{self, Answers};
@@ -133,6 +134,9 @@ async fn on_nodes(means: &Means<'_>, nodes: &[Node]) -> Result<Done, Diagnostic>
     Ok(done)
 }
 
+/// Time the look at the images gets to explain a build that failed before it was done.
+const LAST_WORD: Duration = Duration::from_secs(2);
+
 /// Prepares the outputs and solves, unless an image turns out to be missing meanwhile.
 async fn unless_refused(
     means: &Means<'_>,
@@ -145,14 +149,20 @@ async fn unless_refused(
         Ok((prepared, solve::all(means, nodes, places).await?))
     });
     let Some(ahead) = &means.ahead else { return work.await };
-    tokio::select! {
+    let mut looking = pin!(ahead.refusal(means, nodes, platforms));
+    let said = tokio::select! {
         biased;
-        refusal = ahead.refusal(means, nodes, platforms) => {
-            means.stop.cancel();
-            // Whatever comes of it: it only cleans up.
-            drop(work.await);
-            Err(refusal)
+        said = &mut looking => said,
+        done = &mut work => {
+            // A builder that stumbled over the same image first must not change what the user is told.
+            let is_fruitless = matches!(&done, Ok((_, solved)) if solved.images().is_empty() && !solved.is_complete());
+            let said = if is_fruitless { timeout(LAST_WORD, looking).await.ok().flatten() } else { None };
+            return said.map_or(done, Err);
         }
-        done = &mut work => done,
-    }
+    };
+    let Some(refusal) = said else { return work.await };
+    means.stop.cancel();
+    // Whatever comes of it: it only cleans up.
+    drop(work.await);
+    Err(refusal)
 }

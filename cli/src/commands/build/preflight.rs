@@ -60,16 +60,19 @@ impl Ahead {
         &self.resolver
     }
 
-    /// Returns what must end the build; never, if nothing must.
-    pub(super) async fn refusal(&self, means: &Means<'_>, nodes: &[Node], platforms: &[Platform]) -> Diagnostic {
+    /// Returns what must end the build, if anything must.
+    pub(super) async fn refusal(
+        &self,
+        means: &Means<'_>,
+        nodes: &[Node],
+        platforms: &[Platform],
+    ) -> Option<Diagnostic> {
         let asked = Asked::from(&means.settings.request);
-        let Ok(Some(file)) = planning::read(&asked) else { return std::future::pending().await };
+        let file = planning::read(&asked).ok()??;
         let input = asked.input(facts::of(nodes), platforms);
-        match self.problem(means, nodes, &file, &input).await {
-            Some(problem) => errors::of_plan(&problem, &asked.name(), &|line| file.line(line).to_owned())
-                .hint("if the builder knows better, --no-resolve asks no registry before the build"),
-            None => std::future::pending().await,
-        }
+        let problem = self.problem(means, nodes, &file, &input).await?;
+        let told = errors::of_plan(&problem, &asked.name(), &|line| file.line(line).to_owned());
+        Some(told.hint("if the builder knows better, --no-resolve asks no registry before the build"))
     }
 
     async fn problem(
