@@ -74,7 +74,7 @@ async fn put(args: &BlobPutArgs, context: &Context, around: &Surroundings) -> Re
     let at = reference(&args.repository, "REPO")?;
     let path = around.cwd.join(&args.file);
     let descriptor = describe(&path).await.map_err(|error| unreadable(&path, &error))?;
-    let registry = client(&args.registries, around)?;
+    let registry = client(&args.registries, around)?.without_mirrors();
     if registry.blob_exists(&at, &descriptor).await.map_err(refused)?.is_none() {
         registry.put_blob(&at, &descriptor, &FileSource(path), None).await.map_err(refused)?;
     }

@@ -55,7 +55,7 @@ impl Work {
     }
 
     async fn open(&self) -> Result<IndexEditor, Diagnostic> {
-        let index = self.registry.get_manifest(&self.at).await?;
+        let index = self.registry.without_mirrors().get_manifest(&self.at).await?;
         self.check(Some(index.digest()))?;
         IndexEditor::open(&index).map_err(invalid)
     }
@@ -73,8 +73,9 @@ impl Work {
         let by_digest = self.at.with_digest(index.digest().clone());
         self.registry.put_manifest(&by_digest, &index).await.map_err(refused)?;
         if self.guard.is_some() {
-            let found = match self.registry.head_manifest(&self.at).await?.is_some() {
-                true => Some(self.registry.get_manifest(&self.at).await?),
+            let registry = self.registry.without_mirrors();
+            let found = match registry.head_manifest(&self.at).await?.is_some() {
+                true => Some(registry.get_manifest(&self.at).await?),
                 false => None,
             };
             self.check(found.as_ref().map(RawManifest::digest))?;
@@ -88,7 +89,10 @@ impl Work {
         let mut found = Vec::new();
         for text in sources {
             let from = reference(text, "SRC")?.or_latest();
-            let root = self.registry.get_manifest(&from).await?;
+            let is_here = from.name() == self.at.name();
+            // What is here is not brought, so the registry itself must have it.
+            let registry = if is_here { self.registry.without_mirrors() } else { self.registry.clone() };
+            let root = registry.get_manifest(&from).await?;
             let entries = self.entries(&from, &root).await?;
             found.push((from, root, entries));
         }
@@ -153,7 +157,7 @@ fn invalid(error: IndexEditError) -> Diagnostic {
 async fn create(args: &CreateArgs, context: &Context, around: &Surroundings) -> Result<(), Diagnostic> {
     let work = Work::new(&args.reference, &args.guard, around)?;
     if work.guard.is_some() {
-        let found = work.registry.head_manifest(&work.at).await?.and_then(|head| head.digest);
+        let found = work.registry.without_mirrors().head_manifest(&work.at).await?.and_then(|head| head.digest);
         work.check(found.as_ref())?;
     }
     let format = match args.format {

@@ -84,6 +84,7 @@ fn cut(is_cut: bool, what: &str, context: &Context) -> ExitCode {
 /// # Errors
 /// The registry refuses, or the tag points elsewhere afterwards.
 pub async fn put_tag(registry: &Registry, at: &Reference, manifest: &RawManifest) -> Result<(), Diagnostic> {
+    let registry = registry.without_mirrors();
     registry.put_manifest(at, manifest).await.map_err(refused)?;
     let found = registry.get_manifest(at).await.map_err(refused)?;
     if found == *manifest {
@@ -101,7 +102,7 @@ pub async fn put_tag(registry: &Registry, at: &Reference, manifest: &RawManifest
 pub async fn tag(args: &TagArgs, context: &Context, around: &Surroundings) -> Result<ExitCode, Diagnostic> {
     let from = reference(&args.source, "SRC")?.or_latest();
     let names = args.names.iter().map(|name| new_name(&from, name)).collect::<Result<Vec<_>, _>>()?;
-    let registry = client(&args.registries, around)?;
+    let registry = client(&args.registries, around)?.without_mirrors();
     let manifest = registry.get_manifest(&from).await?;
     for name in names {
         put_tag(&registry, &name, &manifest).await?;
@@ -138,7 +139,7 @@ pub async fn rm(args: &RmRefArgs, context: &Context, around: &Surroundings) -> R
         }
         _ => {}
     }
-    let registry = client(&args.registries, around)?;
+    let registry = client(&args.registries, around)?.without_mirrors();
     let Some(head) = registry.head_manifest(&at).await? else {
         return Err(Diagnostic::message(ExitCode::CouldNotCheck, format!("{at} is not there")));
     };
