@@ -13,6 +13,7 @@ use polyarch_builder::event::EventKind;
 use polyarch_builder::limits::Limits;
 use polyarch_builder::node::dial::{Dialer, Transport};
 use polyarch_registry::store::{BlobStore, BlobWriter, Expect, StoreError};
+use tokio_util::sync::CancellationToken;
 
 fn oci() -> Export {
     Export::OciDirectory(ImageOptions::default())
@@ -110,7 +111,13 @@ async fn within<F: Future>(future: F) -> F::Output {
 async fn a_lost_connection_is_told_as_such() {
     let (Some(address), Some(base)) = (bed::var("BED_DOCKER28"), base()) else { return };
     let (dialer, cut) = bed::cuttable(&address);
-    let mut build = Build::new(bed::docker_api(dialer).await, &endless(&base));
+    let error = ended_by(&cut, Build::new(bed::docker_api(dialer).await, &endless(&base))).await;
+    assert!(matches!(error, SolveError::ConnectionLost { .. }), "{error:?}");
+    assert!(error.is_retryable());
+}
+
+/// Begins an endless build, takes its connection away and returns what it ends with.
+async fn ended_by(taken: &CancellationToken, mut build: Build) -> SolveError {
     let session = build.session().await;
     let spec = build.spec(&amd64(), oci());
     let (worker, sink) = (build.worker.clone(), build.sink.clone());
@@ -118,11 +125,9 @@ async fn a_lost_connection_is_told_as_such() {
     tokio::pin!(solve);
     tokio::select! {
         result = &mut solve => panic!("{result:?}"),
-        () = within(begun(&mut build)) => cut.cancel(),
+        () = within(begun(&mut build)) => taken.cancel(),
     }
-    let error = within(solve).await.unwrap_err();
-    assert!(matches!(error, SolveError::ConnectionLost { .. }), "{error:?}");
-    assert!(error.is_retryable());
+    within(solve).await.unwrap_err()
 }
 
 async fn a_silent_network_ends_the_build(daemon: &str, transport: fn(std::sync::Arc<dyn Dialer>) -> Transport) {
@@ -130,17 +135,8 @@ async fn a_silent_network_ends_the_build(daemon: &str, transport: fn(std::sync::
     let (dialer, gone) = bed::silenceable(&address);
     let soon = Duration::from_millis(300);
     let limits = Limits { peer_silence: soon, peer_answer: soon, ..Limits::default() };
-    let mut build = Build::new(Worker::connect(transport(dialer), &limits).await.unwrap(), &endless(&base));
-    let session = build.session().await;
-    let spec = build.spec(&amd64(), oci());
-    let (worker, sink) = (build.worker.clone(), build.sink.clone());
-    let solve = worker.solve(&session, spec, &sink);
-    tokio::pin!(solve);
-    tokio::select! {
-        result = &mut solve => panic!("{result:?}"),
-        () = within(begun(&mut build)) => gone.cancel(),
-    }
-    let error = within(solve).await.unwrap_err();
+    let worker = Worker::connect(transport(dialer), &limits).await.unwrap();
+    let error = ended_by(&gone, Build::new(worker, &endless(&base))).await;
     assert!(matches!(error, SolveError::ConnectionLost { .. }), "{error:?}");
 }
 
