@@ -185,9 +185,8 @@ impl Registry {
     }
 
     pub(crate) fn delay(&self, error: &ClientError, number: u32, elapsed: Duration) -> Option<Duration> {
-        let config = &self.inner.config;
-        let attempt = Attempt { number, elapsed, retry_after: error.retry_after(), jitter: (config.jitter)() };
-        config.retry.delay(attempt)
+        let jitter = (self.inner.config.jitter)();
+        self.retry().delay(Attempt { number, elapsed, retry_after: error.retry_after(), jitter })
     }
 
     pub(crate) fn notice(&self, error: &ClientError, number: u32, delay: Duration) {
@@ -439,6 +438,20 @@ mod tests {
         assert_eq!(*delays.lock().unwrap(), [SECOND / 2, SECOND, SECOND * 3 / 2, SECOND * 3 / 2]);
         let slack = Duration::from_millis(20);
         assert!(start.elapsed() - SECOND * 9 / 2 < slack, "{:?}", start.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_policy_holds_for_its_handle_alone() {
+        let (own, calls) = (registry(), AtomicU32::new(0));
+        let hasty = own.with_retry(RetryPolicy { attempts: 2, ..own.retry().clone() });
+        let work = || async {
+            calls.fetch_add(1, Ordering::SeqCst);
+            Err::<(), _>(unavailable(None))
+        };
+        hasty.retrying(work).await.unwrap_err();
+        assert_eq!(calls.swap(0, Ordering::SeqCst), 2);
+        own.retrying(work).await.unwrap_err();
+        assert_eq!(calls.load(Ordering::SeqCst), 5);
     }
 
     #[tokio::test(start_paused = true)]

@@ -73,13 +73,16 @@ pub use upload::{Mounted, Session};
 use crate::oci::Reference;
 use ErrorKind as Kind;
 
-/// A client of all registries a process talks to. Clones share everything but the observer and the use of mirrors.
+/// A client of all registries a process talks to. Clones share everything but the observer, the use of mirrors and the
+/// retry policy.
 #[derive(Clone)]
 pub struct Registry {
     inner: Arc<Inner>,
     observer: Option<Observer>,
     /// Whether mirrors are left out.
     own_only: bool,
+    /// Instead of the settings' own.
+    retry: Option<RetryPolicy>,
 }
 
 struct Inner {
@@ -121,13 +124,13 @@ impl Registry {
         let (notes, budget, slots) = (notes::Notes::default(), budget::Budget::default(), Mutex::default());
         let mirrors = mirrors::Mirrors::default();
         let inner = Inner { config, pool, auth, notes, budget, mirrors, slots };
-        Self { inner: Arc::new(inner), observer: None, own_only: false }
+        Self { inner: Arc::new(inner), observer: None, own_only: false, retry: None }
     }
 
     /// Returns the same client with another observer of retries.
     #[must_use]
     pub fn with_observer(&self, observer: Observer) -> Self {
-        Self { inner: Arc::clone(&self.inner), observer: Some(observer), own_only: self.own_only }
+        Self { observer: Some(observer), ..self.clone() }
     }
 
     /// Returns the same client, which asks each registry itself and none of its mirrors. Whoever writes needs it: that
@@ -135,6 +138,17 @@ impl Registry {
     #[must_use]
     pub fn without_mirrors(&self) -> Self {
         Self { own_only: true, ..self.clone() }
+    }
+
+    /// Returns the same client, which repeats requests by another policy.
+    #[must_use]
+    pub fn with_retry(&self, policy: RetryPolicy) -> Self {
+        Self { retry: Some(policy), ..self.clone() }
+    }
+
+    /// Returns how requests are repeated.
+    pub(crate) fn retry(&self) -> &RetryPolicy {
+        self.retry.as_ref().unwrap_or(&self.inner.config.retry)
     }
 
     /// Returns the settings.

@@ -234,7 +234,7 @@ impl Registry {
             }
             // Read again after a moment: one who read before this write would write over it.
             let attempt = Attempt { number, elapsed: start.elapsed(), retry_after: None, jitter: (config.jitter)() };
-            let Some(delay) = config.retry.delay(attempt) else {
+            let Some(delay) = self.retry().delay(attempt) else {
                 let reason = format!("the referrers tag {} keeps losing its entry", fallback_tag(subject));
                 return Err(ClientError::at(reference.host(), Fault::Protocol(reason)));
             };

@@ -188,7 +188,7 @@ impl<'a> Target<'a> {
             let result = work().await;
             let jitter = (config.jitter)();
             let attempt = Attempt { number, elapsed: start.elapsed(), retry_after: None, jitter };
-            match config.retry.delay(attempt).filter(|_| behind(&result)) {
+            match self.registry.retry().delay(attempt).filter(|_| behind(&result)) {
                 None => return result,
                 Some(delay) => tokio::time::sleep(delay).await,
             }

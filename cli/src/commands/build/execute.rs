@@ -108,7 +108,7 @@ pub async fn execute(
     // Nobody may collect what this build is about to name.
     let _lease = store.lease().await?;
     let mut means = means(context, settings, Arc::new(store), sink);
-    means.ahead = Ahead::start(settings, &global.store);
+    means.ahead = Ahead::start(settings, &means.registry, &global.store);
     let mut done = with_nodes(&means, on_nodes).await?;
     done.report.elapsed = start.elapsed();
     means.events.send(EventKind::RunFinished { elapsed: done.report.elapsed });

@@ -13,6 +13,7 @@ use polyarch_builder::node::facts::ImageStore;
 use polyarch_builder::node::probe::Node;
 use polyarch_builder::plan::{PlanInput, Problem, ProblemKind};
 use polyarch_builder::preflight::{Depth, Options, look, refusals};
+use polyarch_registry::client::Registry;
 use polyarch_registry::oci::Platform;
 use polyarch_registry::resolve::Resolver;
 use tokio::task::JoinSet;
@@ -34,7 +35,7 @@ pub(super) struct Ahead {
 
 impl Ahead {
     /// Begins to ask about the images the Dockerfile names on this machine: most are the same wherever it is built.
-    pub(super) fn start(settings: &BuildSettings, store: &Path) -> Option<Self> {
+    pub(super) fn start(settings: &BuildSettings, registry: &Registry, store: &Path) -> Option<Self> {
         if !settings.resolve {
             return None;
         }
@@ -46,7 +47,7 @@ impl Ahead {
             listed => listed.to_vec(),
         };
         let input = asked.input(vec![node], &platforms);
-        let resolver = images::resolver(&settings.registries, store);
+        let resolver = images::resolver(registry, store);
         let (own, lock) = (resolver.clone(), settings.lock.clone());
         let mut warming = JoinSet::new();
         warming.spawn(async move {

@@ -12,6 +12,7 @@ use polyarch_builder::dockerfile::Dockerfile;
 use polyarch_builder::ignore::candidates;
 use polyarch_builder::plan::{Plan, PlanInput, plan as make_plan};
 use polyarch_builder::request::{ContextSource, DockerfileSource};
+use polyarch_registry::client::Registry;
 use polyarch_registry::oci::Platform;
 
 use self::picture::Picture;
@@ -73,7 +74,7 @@ pub(super) async fn prepare(
     let own = found.facts.first().map(|node| node.build_platform.clone());
     let own = own.unwrap_or_else(|| Platform::new("linux", "unknown", None));
     let input = asked.input(found.facts, &[]);
-    let resolver = images::resolver(&subject.registries, &global.store);
+    let resolver = images::resolver(&Registry::new(subject.registries.clone()), &global.store);
     let platforms = match &subject.platforms {
         Platforms::Listed(list) => list.clone(),
         Platforms::Node => vec![own],

@@ -7,7 +7,7 @@ use polyarch_builder::dockerfile::Dockerfile;
 use polyarch_builder::lock::Lock;
 use polyarch_builder::plan::PlanInput;
 use polyarch_builder::preflight::{Depth, Options, Preflight, Unchecked, look};
-use polyarch_registry::client::{Config, Registry, RetryPolicy};
+use polyarch_registry::client::{Registry, RetryPolicy};
 use polyarch_registry::resolve::{ManifestCache, Resolver};
 
 use crate::diagnostics::Diagnostic;
@@ -16,7 +16,7 @@ use crate::diagnostics::Diagnostic;
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Returns a resolver that gives up early: a plan without an answer is better than none for minutes.
-pub fn resolver(config: &Config, store: &Path) -> Resolver {
+pub fn resolver(registry: &Registry, store: &Path) -> Resolver {
     let retry = RetryPolicy {
         attempts: 3,
         base: Duration::from_millis(200),
@@ -24,8 +24,7 @@ pub fn resolver(config: &Config, store: &Path) -> Resolver {
         retry_after_cap: Duration::from_secs(5),
         total: Duration::from_secs(8),
     };
-    let config = Config { retry, ..config.clone() };
-    Resolver::new(Registry::new(config), Some(ManifestCache::of_store(store)))
+    Resolver::new(registry.with_retry(retry), Some(ManifestCache::of_store(store)))
 }
 
 /// Asks registries about every image.
