@@ -1,8 +1,9 @@
 //! Everything OCI that polyarch needs: vocabulary, content stores, a distribution client and
-//! server, copying and verification.
+//! server, copying, verification and audit.
 //!
 //! Knows nothing of builds, terminals, argv or the environment.
 
+pub mod audit;
 pub mod client;
 mod durable;
 pub mod oci;

@@ -5,6 +5,7 @@
 
 #![allow(rustdoc::broken_intra_doc_links, reason = "the brackets of help texts mean `optional`")]
 
+pub mod audit;
 pub mod build;
 pub mod copy;
 pub mod diff;
@@ -82,6 +83,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Check that an image is complete and is what its digests and platforms say
     Verify(VerifyArgs),
+    /// Find what is wrong with published multi-arch images
+    Audit(Box<audit::AuditArgs>),
     /// Publish a result that is in the store
     Push(PushArgs),
     /// Copy an image with all its platforms, byte for byte, and what refers to it

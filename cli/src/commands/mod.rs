@@ -1,5 +1,6 @@
 //! One file per command: settings in, result out. No clap types beyond [`run`]'s match.
 
+pub mod audit;
 pub mod build;
 pub mod check;
 pub mod content;
@@ -62,6 +63,7 @@ pub async fn run(cli: Cli, context: Context, mut around: Surroundings) -> Result
         Command::Push(args) => push::run(&args, &global, &context, &around).await,
         Command::Inspect(args) => until_cancelled(&context, inspect::run(&args, &global, &context, &around)).await,
         Command::Verify(args) => until_cancelled(&context, verify::run(&args, &global, &context, &around)).await,
+        Command::Audit(args) => until_cancelled(&context, audit::run(&args, &global, &context, &around)).await,
         Command::Copy(args) => copy::run(&args, &global, &context, &around).await,
         Command::Diff(args) => until_cancelled(&context, diff::run(&args, &global, &context, &around)).await,
         Command::Index(command) => until_cancelled(&context, index::run(&command, &context, &around)).await,

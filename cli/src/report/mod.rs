@@ -8,6 +8,7 @@
 //! Never: knows how a build runs. [`result::BuildReport`] and the event are its whole input, so a
 //! recorded stream replays into any display.
 
+pub mod audit;
 pub mod display;
 pub mod failure;
 pub mod json;

@@ -3,6 +3,8 @@
 //! Owns: the fields polyarch decides by. Never: writes a configuration; its bytes stay what they were,
 //! because any parser drops fields (oci-spec 0.10 drops Healthcheck, Shell and OnBuild).
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use super::{Digest, Platform};
@@ -53,6 +55,60 @@ pub struct History {
     /// Whether the step made no layer.
     #[serde(default)]
     pub empty_layer: bool,
+}
+
+/// How an image runs: the `config` of its configuration (image-spec, config.md, and Docker's Healthcheck, Shell, OnBuild).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct RunConfig {
+    /// User, and group after a colon.
+    pub user: Option<String>,
+    /// `NAME=VALUE`.
+    #[serde(deserialize_with = "super::null_as_default")]
+    pub env: Vec<String>,
+    /// Entrypoint.
+    #[serde(deserialize_with = "super::null_as_default")]
+    pub entrypoint: Vec<String>,
+    /// Command.
+    #[serde(deserialize_with = "super::null_as_default")]
+    pub cmd: Vec<String>,
+    /// `port/protocol`.
+    #[serde(deserialize_with = "super::null_as_default")]
+    pub exposed_ports: BTreeMap<String, serde_json::Value>,
+    /// Paths.
+    #[serde(deserialize_with = "super::null_as_default")]
+    pub volumes: BTreeMap<String, serde_json::Value>,
+    /// Working directory.
+    pub working_dir: Option<String>,
+    /// Labels.
+    #[serde(deserialize_with = "super::null_as_default")]
+    pub labels: BTreeMap<String, String>,
+    /// Signal that stops it.
+    pub stop_signal: Option<String>,
+    /// Docker's health check, as written.
+    pub healthcheck: Option<serde_json::Value>,
+    /// Docker's shell.
+    #[serde(deserialize_with = "super::null_as_default")]
+    pub shell: Vec<String>,
+    /// Docker's triggers.
+    #[serde(deserialize_with = "super::null_as_default")]
+    pub on_build: Vec<String>,
+}
+
+impl RunConfig {
+    /// Reads it out of an image configuration; what is not there is empty.
+    ///
+    /// # Errors
+    /// [`ConfigError::Json`] when a field is of the wrong type.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ConfigError> {
+        #[derive(Deserialize)]
+        struct Outer {
+            #[serde(default)]
+            config: Option<RunConfig>,
+        }
+        let outer: Outer = serde_json::from_slice(bytes).map_err(ConfigError::Json)?;
+        Ok(outer.config.unwrap_or_default())
+    }
 }
 
 /// Why bytes are not an image configuration.
@@ -106,6 +162,18 @@ mod tests {
         assert_eq!(config.history.iter().map(|step| step.empty_layer).collect::<Vec<_>>(), [true, false]);
         assert_eq!(config.platform().to_string(), "windows(10.0.1+win32k)/amd64");
         assert_eq!(config.platform().os_features, ["win32k"]);
+    }
+
+    #[test]
+    fn reads_how_it_runs() {
+        let bytes = br#"{"config":{"User":"1000","Env":["A=b"],"Entrypoint":null,"Labels":{"k":"v"},"ExposedPorts":{"80/tcp":{}},
+            "OnBuild":null,"Healthcheck":{"Test":["NONE"]}}}"#;
+        let run = RunConfig::parse(bytes).unwrap();
+        assert_eq!((run.user.as_deref(), run.env, run.entrypoint), (Some("1000"), vec!["A=b".to_owned()], Vec::new()));
+        assert_eq!(run.labels.get("k").map(String::as_str), Some("v"));
+        assert_eq!(run.healthcheck, Some(serde_json::json!({"Test": ["NONE"]})));
+        assert_eq!(RunConfig::parse(b"{}").unwrap(), RunConfig::default());
+        assert!(RunConfig::parse(br#"{"config":{"Env":7}}"#).is_err());
     }
 
     #[test]

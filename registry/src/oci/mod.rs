@@ -12,7 +12,7 @@ pub mod platform;
 pub mod reference;
 pub mod validate;
 
-pub use config::{ConfigError, ImageConfig};
+pub use config::{ConfigError, ImageConfig, RunConfig};
 pub use descriptor::{Annotations, Descriptor};
 pub use digest::{Algorithm, Digest, DigestError, Hasher};
 pub use image_builder::{ImageBuildProblem, ImageBuilder};

@@ -44,12 +44,18 @@ impl ManifestCache {
         Self { dir: store.join("cache").join(REMOTE_CACHE) }
     }
 
+    /// Returns media type and bytes of an object.
+    pub(crate) async fn object(&self, digest: &Digest) -> Option<(String, Bytes)> {
+        self.get(digest).await.map(|entry| (entry.media_type, entry.bytes))
+    }
+
     pub(super) async fn get(&self, digest: &Digest) -> Option<Entry> {
         let (path, digest) = (self.path(digest), digest.clone());
         tokio::task::spawn_blocking(move || read(&path, &digest)).await.ok().flatten()
     }
 
-    pub(super) async fn put(&self, digest: &Digest, media_type: &str, bytes: &[u8]) {
+    /// Keeps an object, if it can.
+    pub(crate) async fn put(&self, digest: &Digest, media_type: &str, bytes: &[u8]) {
         if bytes.len() as u64 + media_type.len() as u64 >= FILE_BYTES || media_type.contains('\n') {
             return;
         }

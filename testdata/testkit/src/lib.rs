@@ -14,6 +14,7 @@ pub mod layer;
 pub mod proxy;
 pub mod registry;
 pub mod script;
+pub mod specimen;
 
 pub use bed::Bed;
 pub use bridge::GrpcBridge;
@@ -22,3 +23,4 @@ pub use images::{Image, Index};
 pub use layer::Layer;
 pub use proxy::Proxy;
 pub use registry::TestRegistry;
+pub use specimen::Specimen;

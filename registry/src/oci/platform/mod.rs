@@ -13,7 +13,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 /// An operating system and CPU architecture, normalised when parsed.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Platform {
     /// CPU architecture, `GOARCH` spelling.
     pub architecture: String,

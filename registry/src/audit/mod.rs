@@ -1,0 +1,24 @@
+//! Finding what is wrong with published multi-arch images.
+//!
+//! Owns: the facts that are read of an image, the rules that judge them, what is expected (policy), and the report. Facts are
+//! read by [`collect`]; rules are pure functions of facts and expectations, so that each can be tried on an image that does
+//! not exist. Never: changes anything in a registry, prints, or calls something missing that it could not ask for.
+//!
+//! Adding a rule is a file under `rules` and a line in its table.
+
+pub mod collect;
+pub mod facts;
+pub mod finding;
+pub mod policy;
+pub mod report;
+pub mod rule;
+mod rules;
+pub mod run;
+
+pub use facts::{ImageFacts, ImageName};
+pub use finding::{Finding, Place, Severity, Unchecked};
+pub use policy::{Expectations, Policy};
+pub use report::{ImageReport, PlatformReport, Report};
+pub use rule::{Cost, Group, Rule};
+pub use rules::{judge, rule, rules};
+pub use run::{Auditor, Job, Progress, Scope};

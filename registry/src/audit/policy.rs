@@ -1,0 +1,103 @@
+//! What is expected of images.
+//!
+//! Owns: [`Policy`], and what it comes to for one repository. Pure.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::finding::{Finding, Severity};
+use crate::oci::Platform;
+
+/// What is expected of all repositories.
+#[derive(Debug, Clone, Default)]
+pub struct Policy {
+    /// What holds where nothing else is said.
+    pub defaults: Expectations,
+}
+
+/// What is expected of the images of one repository.
+#[derive(Debug, Clone)]
+pub struct Expectations {
+    /// Platforms every image must have.
+    pub required_platforms: Vec<Platform>,
+    /// Platforms an image may have; empty: any.
+    pub allowed_platforms: Vec<Platform>,
+    /// Labels that every configuration must have.
+    pub required_labels: Vec<String>,
+    /// Annotations that the index, or a lone manifest, must have.
+    pub required_annotations: Vec<String>,
+    /// Most bytes of one platform's layers together.
+    pub max_image_bytes: Option<u64>,
+    /// Most bytes of one layer.
+    pub max_layer_bytes: Option<u64>,
+    /// Most layers.
+    pub max_layers: Option<usize>,
+    /// Registries, or repositories, bases may come from, as globs; empty: any.
+    pub allowed_bases: Vec<String>,
+    /// Whether running as root is a finding.
+    pub forbid_root: bool,
+    /// Whether a missing health check is a finding.
+    pub require_healthcheck: bool,
+    /// Whether an image that is not signed is a finding of the severity `error`.
+    pub require_signature: bool,
+    /// The same of an SBOM.
+    pub require_sbom: bool,
+    /// The same of a provenance attestation.
+    pub require_provenance: bool,
+    /// Whether an image must be an index.
+    pub require_index: bool,
+    /// Clients that must get along with it: `lambda`, `quay`, `docker-20.10`, `containerd-1.6`.
+    pub profiles: Vec<String>,
+    /// How far apart platforms may have been created.
+    pub created_spread: Duration,
+    /// How many times as large as the smallest platform the largest may be.
+    pub size_ratio: f64,
+    /// Severities instead of the rules' own, by id; `None` turns a rule off.
+    pub severities: HashMap<String, Option<Severity>>,
+}
+
+impl Default for Expectations {
+    fn default() -> Self {
+        Self {
+            required_platforms: Vec::new(),
+            allowed_platforms: Vec::new(),
+            required_labels: Vec::new(),
+            required_annotations: Vec::new(),
+            max_image_bytes: None,
+            max_layer_bytes: None,
+            max_layers: None,
+            allowed_bases: Vec::new(),
+            forbid_root: false,
+            require_healthcheck: false,
+            require_signature: false,
+            require_sbom: false,
+            require_provenance: false,
+            require_index: false,
+            profiles: Vec::new(),
+            created_spread: Duration::from_secs(24 * 3600),
+            size_ratio: 3.0,
+            severities: HashMap::new(),
+        }
+    }
+}
+
+impl Policy {
+    /// Returns what is expected of a repository.
+    pub fn expectations(&self, _repository: &str) -> Expectations {
+        self.defaults.clone()
+    }
+}
+
+impl Expectations {
+    /// Gives findings the severity that is asked for; those of rules that are off go.
+    pub(super) fn apply(&self, findings: &mut Vec<Finding>) {
+        findings.retain_mut(|finding| match self.severities.get(&finding.rule) {
+            Some(None) => false,
+            Some(Some(severity)) => {
+                finding.severity = *severity;
+                true
+            }
+            None => true,
+        });
+    }
+}

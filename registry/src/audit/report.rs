@@ -1,0 +1,153 @@
+//! What an audit found, as data: every format is made from it, and `json` is it.
+//!
+//! Owns: the report's shape and its version. Pure. Never: escapes; each format does that in its own way.
+
+use serde::{Deserialize, Serialize};
+
+use super::facts::ImageFacts;
+use super::finding::{Finding, Severity, Unchecked};
+use crate::oci::Digest;
+
+/// Version of the shape: raised when a field changes its meaning or goes.
+pub const REPORT_VERSION: u32 = 1;
+
+/// A whole audit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// [`REPORT_VERSION`].
+    pub version: u32,
+    /// Images, by repository and tag.
+    pub images: Vec<ImageReport>,
+    /// Findings about repositories as a whole, and what could not be listed.
+    #[serde(default)]
+    pub repositories: Vec<RepositoryReport>,
+    /// What it took.
+    pub stats: Stats,
+}
+
+/// One tag or digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageReport {
+    /// `host/name`, or `oci:DIR`.
+    pub repository: String,
+    /// Tag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+    /// Digest of its root; none if it could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// Its platforms.
+    pub platforms: Vec<PlatformReport>,
+    /// Attestations beside them.
+    pub attestations: usize,
+    /// What is wrong, worst first.
+    pub findings: Vec<Finding>,
+    /// What could not be asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unchecked: Vec<Unchecked>,
+}
+
+/// One platform of an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlatformReport {
+    /// As the index names it.
+    pub platform: String,
+    /// Digest of its manifest.
+    pub digest: Digest,
+    /// Bytes of its layers.
+    pub size: u64,
+    /// Number of its layers.
+    pub layers: usize,
+    /// RFC 3339, as written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
+}
+
+/// A repository as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepositoryReport {
+    /// `host/name`.
+    pub repository: String,
+    /// What is wrong.
+    pub findings: Vec<Finding>,
+    /// What could not be asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unchecked: Vec<Unchecked>,
+}
+
+/// What an audit took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Stats {
+    /// Images audited.
+    pub images: u64,
+    /// Manifests and configurations read from registries.
+    pub fetched: u64,
+    /// Those that were known from before.
+    pub cached: u64,
+    /// Seconds.
+    pub seconds: f64,
+}
+
+impl ImageReport {
+    /// Returns the report of an image and what the rules found.
+    pub fn new(facts: &ImageFacts, mut findings: Vec<Finding>) -> Self {
+        findings.sort_by(|a, b| {
+            b.severity
+                .cmp(&a.severity)
+                .then_with(|| (&a.rule, &a.platform, &a.key).cmp(&(&b.rule, &b.platform, &b.key)))
+        });
+        let platforms = facts.platforms().into_iter().map(|image| PlatformReport {
+            platform: image.platform().to_string(),
+            digest: image.descriptor.digest.clone(),
+            size: image.size(),
+            layers: image.manifest.view.layers.len(),
+            created: image.config.and_then(|config| config.view.created.clone()),
+        });
+        Self {
+            repository: facts.name.repository.clone(),
+            tag: facts.name.tag.clone(),
+            digest: Some(facts.name.digest.clone()),
+            platforms: platforms.collect(),
+            attestations: facts.entries().iter().filter(|entry| entry.is_attestation()).count(),
+            findings,
+            unchecked: facts.unchecked.clone(),
+        }
+    }
+
+    /// Returns its name, as a user writes it.
+    pub fn name(&self) -> String {
+        match (&self.tag, &self.digest) {
+            (Some(tag), _) => format!("{}:{tag}", self.repository),
+            (None, Some(digest)) => format!("{}@{digest}", self.repository),
+            (None, None) => self.repository.clone(),
+        }
+    }
+
+    /// Returns the worst severity of what is not waived.
+    pub fn worst(&self) -> Option<Severity> {
+        worst(&self.findings)
+    }
+}
+
+impl Report {
+    /// Returns all findings, those of images first.
+    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+        let images = self.images.iter().flat_map(|image| &image.findings);
+        images.chain(self.repositories.iter().flat_map(|repository| &repository.findings))
+    }
+
+    /// Returns the worst severity of what is not waived.
+    pub fn worst(&self) -> Option<Severity> {
+        worst(self.findings())
+    }
+
+    /// Returns how many things could not be asked.
+    pub fn unchecked(&self) -> usize {
+        let images: usize = self.images.iter().map(|image| image.unchecked.len()).sum();
+        images + self.repositories.iter().map(|repository| repository.unchecked.len()).sum::<usize>()
+    }
+}
+
+fn worst<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Option<Severity> {
+    findings.into_iter().filter(|finding| finding.waived.is_none()).map(|finding| finding.severity).max()
+}

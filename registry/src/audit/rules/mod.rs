@@ -1,0 +1,62 @@
+//! The rules: a file each, and the table.
+
+mod dangling_child;
+mod platform_mismatch;
+
+use super::facts::ImageFacts;
+use super::finding::{Finding, Findings};
+use super::policy::Expectations;
+use super::rule::{Check, Rule};
+
+/// Every rule, by id.
+#[rustfmt::skip]
+static ALL: &[Rule] = &[
+    dangling_child::RULE,
+    platform_mismatch::RULE,
+];
+
+/// Returns every rule, by id.
+pub fn rules() -> &'static [Rule] {
+    ALL
+}
+
+/// Returns the rule of an id.
+pub fn rule(id: &str) -> Option<&'static Rule> {
+    ALL.iter().find(|rule| rule.id == id)
+}
+
+/// Judges one image.
+pub fn judge(facts: &ImageFacts, wanted: &Expectations) -> Vec<Finding> {
+    let mut all = Vec::new();
+    for rule in ALL {
+        let mut findings = Findings::new(rule);
+        if let Check::Image(check) = rule.check {
+            check(facts, wanted, &mut findings);
+        }
+        all.append(&mut findings.list);
+    }
+    wanted.apply(&mut all);
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_order_and_every_rule_explains_itself() {
+        let ids: Vec<&str> = ALL.iter().map(|rule| rule.id).collect();
+        let mut sorted = ids.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        assert_eq!(ids, sorted);
+        for rule in ALL {
+            let is_id = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+            assert!(rule.id.chars().all(is_id), "{}", rule.id);
+            for (what, text) in [("title", rule.title), ("explanation", rule.explanation), ("fix", rule.fix)] {
+                assert!(text.len() > 20, "{}: its {what} says too little: {text:?}", rule.id);
+            }
+            assert!(rule.title.len() <= 100, "{}: its title is too long", rule.id);
+        }
+    }
+}
