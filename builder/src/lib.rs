@@ -4,6 +4,7 @@
 
 pub mod assemble;
 pub mod buildkit;
+pub mod cache;
 pub mod classic;
 pub mod dockerfile;
 pub mod event;

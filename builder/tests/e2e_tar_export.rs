@@ -53,7 +53,17 @@ async fn build(
     let parts = SessionParts { worker: &worker, auth: Arc::new(NoAuth), export, files, events: &events };
     let (session, names) = open(&request, parts).await.unwrap();
     let request = Arc::new(request);
-    let node = NodeSession { worker, session, names, request, store, arrivals, manifest_bytes: 4 << 20 };
+    let node = NodeSession {
+        worker,
+        session,
+        names,
+        request,
+        store,
+        arrivals,
+        manifest_bytes: 4 << 20,
+        is_alone: true,
+        caches: Default::default(),
+    };
     let executor = ContentExecutor::new(Arc::new(node), by_digest);
     let built = executor.build(&amd64(), &events, &CancellationToken::new()).await;
     let notices = std::iter::from_fn(|| told.try_recv().ok()).filter_map(|event| match event.kind {

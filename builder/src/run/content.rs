@@ -4,7 +4,7 @@
 //! Owns: the solve with the session's content store behind it, and reading its result back out of our store.
 //! Never: trusts what the daemon says of the result beyond the digest to start from.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::BoxFuture;
 use polyarch_registry::oci::index_builder::REFERENCE_TYPE;
@@ -20,6 +20,7 @@ use crate::buildkit::attrs::{SessionNames, entitlements, frontend_attrs};
 use crate::buildkit::export::ImageOptions;
 use crate::buildkit::solve::new_ref;
 use crate::buildkit::{CallAnswer, CallSpec, Export, Session, SolveError, SolveOutcome, SolveSpec, Worker};
+use crate::cache::exports;
 use crate::event::EventKind;
 use crate::event_sink::EventSink;
 use crate::image::{Attestation, BuiltImage};
@@ -42,7 +43,14 @@ pub struct NodeSession {
     pub arrivals: Arc<Arrivals>,
     /// Largest manifest or config, in bytes.
     pub manifest_bytes: u64,
+    /// Whether several platforms are built, which then export their caches apart from each other.
+    pub is_alone: bool,
+    /// Manifests of the caches that platforms exported.
+    pub caches: Mutex<Vec<Descriptor>>,
 }
+
+/// What the answer to a solve calls the manifest of an exported cache (BuildKit `exporter/exptypes`).
+const CACHE_MANIFEST: &str = "cache.manifest";
 
 impl NodeSession {
     /// Solves one platform with this export, until done or cancelled. Where the daemon's cache has lost a snapshot, which
@@ -61,14 +69,20 @@ impl NodeSession {
             reference: new_ref(),
             frontend_attrs: frontend_attrs(&self.request, platform, &self.names)?,
             export,
-            cache_exports: self.request.cache_to.clone(),
+            cache_exports: exports(&self.request.cache_to, platform, self.is_alone),
             entitlements: entitlements(&self.request),
         };
         // Dropping the solve is what cancels it at the daemon.
-        tokio::select! {
+        let outcome = tokio::select! {
             outcome = self.solve_or_repair(spec, events) => outcome.map_err(|source| solve_error(platform, source)),
             () = cancel.cancelled() => Err(PlatformError::Cancelled),
+        }?;
+        if let Some(cache) =
+            outcome.exporter_response.get(CACHE_MANIFEST).and_then(|text| serde_json::from_str(text).ok())
+        {
+            self.caches.lock().unwrap_or_else(PoisonError::into_inner).push(cache);
         }
+        Ok(outcome)
     }
 
     async fn solve_or_repair(&self, spec: SolveSpec, events: &EventSink) -> Result<SolveOutcome, SolveError> {

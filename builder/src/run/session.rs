@@ -12,6 +12,7 @@ use crate::buildkit::attrs::{LayoutName, SessionNames, local_name};
 use crate::buildkit::filesync::{LocalDir, LocalDirs};
 use crate::buildkit::session::{ContentStores, FileSend, RegistryAuth, Uploads};
 use crate::buildkit::{ConnectError, Session, SessionServices, Worker};
+use crate::event::EventKind;
 use crate::event_sink::EventSink;
 use crate::request::{BuildRequest, CacheSpec, ContextSource, DockerfileSource};
 
@@ -77,7 +78,7 @@ pub async fn open(request: &BuildRequest, parts: SessionParts<'_>) -> Result<(Se
     }
     let mut content = parts.export.into_iter().fold(ContentStores::default(), ContentStores::export);
     content = layouts(request, content, &mut names).await?;
-    services.content = caches(request, content, &mut names).await?;
+    services.content = caches(request, content, &mut names, parts.events).await?;
     let session = Session::open(parts.worker, services, &shared_key(request)).await?;
     Ok((session, names))
 }
@@ -145,23 +146,44 @@ async fn caches(
     request: &BuildRequest,
     mut content: ContentStores,
     names: &mut SessionNames,
+    events: &EventSink,
 ) -> Result<ContentStores, SessionError> {
     for (src, spec) in local_caches(&request.cache_from, CACHE_SRC) {
         let fail = |source| SessionError::Layout { path: src.into(), source };
-        let store = LayoutStore::open_existing(src).await.map_err(fail)?;
-        let digest = match spec.attrs.get("digest") {
-            Some(digest) => digest.parse().map_err(|error| fail(StoreError::Digest(error)))?,
-            None => layout_digest(&store, Path::new(src), spec.attrs.get("tag").map(String::as_str)).await?,
+        let Some((store, digest)) = known_cache(src, spec).await? else {
+            let message = format!("there is no cache in {src} yet; building without it");
+            events.send(EventKind::Notice { message });
+            names.absent_caches.insert(src.to_owned());
+            continue;
         };
+        let digest = digest.parse().map_err(|error| fail(StoreError::Digest(error)))?;
         content = content.local_cache(src, Arc::new(store));
         names.local_caches.insert(src.to_owned(), digest);
     }
     for (dest, _) in local_caches(&request.cache_to, CACHE_DEST) {
-        let store =
-            LayoutStore::open(dest).await.map_err(|source| SessionError::Layout { path: dest.into(), source })?;
+        let store = LayoutStore::open_output(dest)
+            .await
+            .map_err(|source| SessionError::Layout { path: dest.into(), source })?;
         content = content.local_cache(dest, Arc::new(store));
     }
     Ok(content)
+}
+
+/// Opens a local cache; `None` if it is not there, as before a first build.
+async fn known_cache(src: &str, spec: &CacheSpec) -> Result<Option<(LayoutStore, String)>, SessionError> {
+    let fail = |source| SessionError::Layout { path: src.into(), source };
+    if !Path::new(src).join("index.json").exists() {
+        return Ok(None);
+    }
+    let store = LayoutStore::open_existing(src).await.map_err(fail)?;
+    if let Some(digest) = spec.attrs.get("digest") {
+        return Ok(Some((store, digest.clone())));
+    }
+    match layout_digest(&store, Path::new(src), spec.attrs.get("tag").map(String::as_str)).await {
+        Ok(digest) => Ok(Some((store, digest.to_string()))),
+        Err(SessionError::NoEntry { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// The `type=local` entries with their directory.

@@ -1,11 +1,11 @@
 //! `--output`, `--push` and `--load` together: what leaves the store, checked against each other.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use polyarch_registry::oci::Reference;
 
 use super::export::{self, Dest, Export, ImageAttrs};
-use super::{SettingsError, Surroundings, tag};
+use super::{SettingsError, Surroundings, ValueError, report_file, tag};
 
 /// What becomes of the result; an empty list leaves it in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +66,11 @@ pub fn resolve(values: &[String], short: Shorthands, around: &Surroundings) -> R
         if let Export::Registry { names, .. } = &export {
             outputs.names.extend(tag::parse_list(names).map_err(|error| error.of("--output"))?);
         }
-        outputs.add(placed(export, around)?);
+        let output = placed(export, around)?;
+        if let Some(reason) = output.as_ref().and_then(Output::path).and_then(report_file::obstacle) {
+            return Err(ValueError::new(value, reason).of("--output"));
+        }
+        outputs.add(output);
     }
     if short.push {
         outputs.add(Some(Output::Registry { by_digest: false }));
@@ -99,6 +103,17 @@ impl Outputs {
 }
 
 impl Output {
+    /// Returns the file or folder it writes.
+    fn path(&self) -> Option<&Path> {
+        match self {
+            Self::OciDir(path) | Self::Local { dest: path, .. } => Some(path),
+            Self::OciTar(Dest::File(path)) | Self::DockerTar(Dest::File(path)) | Self::Tar(Dest::File(path)) => {
+                Some(path)
+            }
+            _ => None,
+        }
+    }
+
     /// Returns whether this output takes standard output for itself.
     pub fn is_stdout(&self) -> bool {
         matches!(self, Self::OciTar(Dest::Stdout) | Self::DockerTar(Dest::Stdout) | Self::Tar(Dest::Stdout))
@@ -152,7 +167,7 @@ fn layout_dir(path: PathBuf) -> Result<PathBuf, SettingsError> {
 }
 
 /// buildx writes a tar unless `tar=false`; a path that is a directory can only mean the directory form.
-fn is_layout_dir(path: &std::path::Path, tar: Option<bool>, around: &Surroundings) -> bool {
+fn is_layout_dir(path: &Path, tar: Option<bool>, around: &Surroundings) -> bool {
     let looks_like_dir = path.as_os_str().as_encoded_bytes().ends_with(b"/") || around.resolve(path).is_dir();
     !tar.unwrap_or(!looks_like_dir)
 }

@@ -25,11 +25,31 @@ pub fn resolve(
     // As it will be written: a new file beside the old one, or beside what a link points at.
     let real = path.canonicalize().unwrap_or_else(|_| path.clone());
     let dir = real.parent().unwrap_or(Path::new("/"));
-    match tempfile::Builder::new().prefix(".polyarch-").tempfile_in(dir) {
-        Ok(_) => Ok(Some(path)),
+    match probe(dir) {
+        Ok(()) => Ok(Some(path)),
         Err(_) if !dir.exists() => wrong(format!("there is no directory {}", dir.display())),
-        Err(error) => wrong(format!("no file can be made in {}: {}", dir.display(), error.kind())),
+        Err(error) => wrong(refusal(dir, &error)),
     }
+}
+
+/// Says why a file or folder cannot be made at a path, whose missing directories are made on the way; `None` if it can.
+pub(super) fn obstacle(path: &Path) -> Option<String> {
+    if path.metadata().is_ok_and(|meta| !meta.is_file() && !meta.is_dir()) {
+        return None;
+    }
+    let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let dir =
+        if real.is_dir() { Some(&*real) } else { real.ancestors().skip(1).find(|dir| dir.symlink_metadata().is_ok()) };
+    let dir = dir.unwrap_or(Path::new("/"));
+    probe(dir).err().map(|error| refusal(dir, &error))
+}
+
+fn probe(dir: &Path) -> std::io::Result<()> {
+    tempfile::Builder::new().prefix(".polyarch-").tempfile_in(dir).map(drop)
+}
+
+fn refusal(dir: &Path, error: &std::io::Error) -> String {
+    format!("no file can be made in {}: {}", dir.display(), error.kind())
 }
 
 #[cfg(test)]
@@ -61,6 +81,21 @@ mod tests {
             let SettingsError::Value { option: "--iidfile", source } = get(bad).unwrap_err() else { panic!("{bad}") };
             assert!(source.reason.starts_with(&want), "{bad}: {}", source.reason);
         }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn an_output_may_need_directories_but_not_a_file_as_one() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("file"), "").unwrap();
+        for good in ["new", "file", "some/where/new", "."] {
+            assert_eq!(obstacle(&dir.path().join(good)), None, "{good}");
+        }
+        assert_eq!(obstacle(Path::new("/dev/null")), None);
+        let file = dir.path().join("file");
+        let want = format!("no file can be made in {}: not a directory", file.display());
+        assert_eq!(obstacle(&file.join("below")), Some(want));
+        assert!(obstacle(Path::new("/proc/some/where")).unwrap().starts_with("no file can be made in /proc: "));
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 }

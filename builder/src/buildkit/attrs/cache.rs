@@ -19,12 +19,18 @@ struct Entry<'a> {
 /// # Errors
 /// [`AttrsError::NoCacheDigest`]: BuildKit cannot find a local cache's manifest by itself.
 pub fn cache_imports(specs: &[CacheSpec], names: &SessionNames) -> Result<Option<String>, AttrsError> {
-    if specs.is_empty() {
+    let there = specs.iter().filter(|spec| !is_absent(spec, names));
+    let entries: Vec<_> = there.map(|spec| entry(spec, names)).collect::<Result<_, _>>()?;
+    if entries.is_empty() {
         return Ok(None);
     }
-    let entries: Vec<_> = specs.iter().map(|spec| entry(spec, names)).collect::<Result<_, _>>()?;
     // Strings and string maps always serialise.
     Ok(serde_json::to_string(&entries).ok())
+}
+
+/// A first build has no cache yet.
+fn is_absent(spec: &CacheSpec, names: &SessionNames) -> bool {
+    spec.kind == "local" && spec.attrs.get("src").is_some_and(|src| names.absent_caches.contains(src))
 }
 
 fn entry<'a>(spec: &'a CacheSpec, names: &SessionNames) -> Result<Entry<'a>, AttrsError> {

@@ -6,7 +6,7 @@
 mod cache;
 mod context;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
 use polyarch_registry::oci::{Digest, Platform};
@@ -28,6 +28,8 @@ pub struct SessionNames {
     pub layouts: BTreeMap<String, LayoutName>,
     /// Manifest digest of each `type=local` cache import, by its `src`.
     pub local_caches: BTreeMap<String, Digest>,
+    /// `src` of each `type=local` cache import that is not there.
+    pub absent_caches: BTreeSet<String>,
 }
 
 /// An OCI layout served by the session.
@@ -81,7 +83,7 @@ pub fn frontend_attrs(
     }
     attrs.run_options(request);
     context::put(&mut attrs, request, names)?;
-    if let Some(imports) = cache_imports(&request.cache_from, names)? {
+    if let Some(imports) = cache_imports(&crate::cache::imports(&request.cache_from, platform), names)? {
         attrs.put("cache-imports", imports);
     }
     Ok(attrs.0)

@@ -37,7 +37,9 @@ pub(super) async fn ask(means: &Means<'_>, nodes: &[Node], question: Question) -
     let mut sessions = BTreeMap::new();
     for place in &places {
         if let Entry::Vacant(vacant) = sessions.entry(place.node) {
-            vacant.insert(Arc::new(solve::session(means, &nodes[place.node], &solve::arrivals(means, None)).await?));
+            vacant.insert(Arc::new(
+                solve::session(means, &nodes[place.node], &solve::arrivals(means, None), true).await?,
+            ));
         }
     }
     let asking = places.iter().map(|place| {

@@ -2,7 +2,7 @@
 //!
 //! Owns: the order of these steps and what ends a build early. Never: builds or publishes by itself; the libraries do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use polyarch_builder::limits::Limits;
 use polyarch_builder::node::probe::Node;
 use polyarch_builder::request::{BuildRequest, ContextSource};
 use polyarch_registry::client::Registry;
-use polyarch_registry::oci::Platform;
+use polyarch_registry::oci::{Platform, Reference};
 use polyarch_registry::store::LayoutStore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -23,7 +23,7 @@ use super::planning::Place;
 use super::preflight::Ahead;
 use super::solve::Solved;
 use super::{Done, daemon_push, keep, nodes, outputs, planning, report, solve};
-use crate::commands::Context;
+use crate::commands::{Context, notes};
 use crate::diagnostics::Diagnostic;
 use crate::settings::call::Question;
 use crate::settings::{BuildSettings, GlobalSettings};
@@ -111,6 +111,8 @@ pub async fn execute(
     means.ahead = Ahead::start(settings, &means.registry, &global.store);
     let mut done = with_nodes(&means, on_nodes).await?;
     done.report.elapsed = start.elapsed();
+    let hosts: BTreeSet<&str> = settings.tags.iter().map(Reference::host).collect();
+    done.notes = hosts.into_iter().map(|host| notes::of(&means.registry, host)).collect();
     means.events.send(EventKind::RunFinished { elapsed: done.report.elapsed });
     Ok(done)
 }
@@ -121,8 +123,10 @@ async fn on_nodes(means: &Means<'_>, nodes: &[Node]) -> Result<Done, Diagnostic>
     let places = planning::plan(means, nodes, &platforms)?;
     nodes::check_features(means, nodes, &places)?;
     daemon_push::check(means, nodes, &places)?;
-    let (prepared, solved) = unless_refused(means, nodes, &platforms, &places).await?;
-    let mut done = Done { report: report::of(&solved.outcomes, daemon_push::verified(means)), errors: Vec::new() };
+    let (prepared, mut solved) = unless_refused(means, nodes, &platforms, &places).await?;
+    let errors = std::mem::take(&mut solved.cache_errors);
+    let mut done =
+        Done { report: report::of(&solved.outcomes, daemon_push::verified(means)), errors, ..Done::default() };
     match solved.is_complete() {
         // What was done before an error is told all the same: a tag may have moved.
         true => {

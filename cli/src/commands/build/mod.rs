@@ -3,6 +3,7 @@
 //! Owns: what the user is told and the exit code. Never: how a build runs; `execute` calls the builder.
 
 mod auth;
+mod cache;
 mod call;
 mod daemon_push;
 mod destination;
@@ -39,6 +40,8 @@ struct Done {
     report: BuildReport,
     /// Errors besides the platforms' own, such as a registry's refusal.
     errors: Vec<Diagnostic>,
+    /// What the registries of the tags said on the side.
+    notes: String,
 }
 
 /// Runs `polyarch build`.
@@ -91,9 +94,10 @@ pub async fn ask(
 
 /// Tells the result, writes the files, and decides the exit code.
 fn finish(settings: &BuildSettings, context: &Context, done: Done) -> Result<ExitCode, Diagnostic> {
-    let Done { report, errors } = done;
+    let Done { report, errors, notes } = done;
     let console = &context.console;
     console.say(&failure::render(&report, console.look()));
+    console.say(&notes);
     for error in &errors {
         console.error(error);
     }

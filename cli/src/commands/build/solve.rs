@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use polyarch_builder::buildkit::session::FileSend;
 use polyarch_builder::classic::sweep;
@@ -23,7 +23,7 @@ use polyarch_registry::store::BlobStore;
 use super::early::Early;
 use super::execute::Means;
 use super::planning::Place;
-use super::{auth, daemon_push, nodes};
+use super::{auth, cache, daemon_push, nodes};
 use crate::diagnostics::Diagnostic;
 use crate::settings::build::OnFailure as UserChoice;
 use crate::settings::output::only_files;
@@ -35,6 +35,8 @@ pub(super) struct Solved {
     pub(super) platforms: Vec<Platform>,
     /// One per platform.
     pub(super) outcomes: Vec<PlatformOutcome>,
+    /// Why caches are not where they were asked for.
+    pub(super) cache_errors: Vec<Diagnostic>,
     /// Blobs that are on their way to registries already.
     pub(super) early: Option<Early>,
 }
@@ -58,7 +60,8 @@ pub(super) async fn all(means: &Means<'_>, nodes: &[Node], places: &[Place]) -> 
     let mut sessions = BTreeMap::new();
     for place in places {
         if let Entry::Vacant(vacant) = sessions.entry(place.node) {
-            vacant.insert(Arc::new(session(means, &nodes[place.node], &arrivals).await?));
+            let is_alone = places.len() == 1;
+            vacant.insert(Arc::new(session(means, &nodes[place.node], &arrivals, is_alone).await?));
         }
     }
     let mut executors = BTreeMap::new();
@@ -92,9 +95,13 @@ pub(super) async fn all(means: &Means<'_>, nodes: &[Node], places: &[Place]) -> 
     };
     let (outcomes, ()) = tokio::join!(dispatch(jobs.collect(), &control, &means.events), starting);
     drop(executors);
+    let cache_errors = match means.stop.is_cancelled() {
+        true => Vec::new(),
+        false => cache::join(means, sessions.values(), &outcomes).await,
+    };
     close(sessions.into_values()).await;
     let platforms = places.iter().map(|place| place.platform.clone()).collect();
-    Ok(Solved { platforms, outcomes, early })
+    Ok(Solved { platforms, outcomes, cache_errors, early })
 }
 
 /// Ends sessions nobody uses any more: the daemons let go of what they hold for them.
@@ -145,6 +152,7 @@ pub(super) async fn session(
     means: &Means<'_>,
     node: &Node,
     arrivals: &Arc<Arrivals>,
+    is_alone: bool,
 ) -> Result<NodeSession, Diagnostic> {
     let watched = takes_content(means, node).then(|| Arc::new(Watched(Arc::clone(arrivals))) as Arc<dyn BlobStore>);
     let files = watched
@@ -167,5 +175,7 @@ pub(super) async fn session(
         store: Arc::clone(&means.store),
         arrivals: Arc::clone(arrivals),
         manifest_bytes: means.limits.manifest_bytes,
+        is_alone,
+        caches: Mutex::default(),
     })
 }
