@@ -77,12 +77,12 @@ pub async fn put(registry: &Registry, push: Push<'_>, body: &mut RequestBody) ->
     let size = bytes.len() as u64;
     let referrer = referrer_of(&manifest, Descriptor::new(media_type.clone(), digest.clone(), size))?;
     let subject = referrer.as_ref().map(|referrer| referrer.subject.clone());
-    let _naming = registry.naming().await;
+    let naming = registry.naming().await;
     store_bytes(registry, &digest, bytes).await?;
     let new =
         NewManifest { digest: digest.clone(), media_type, size, references, referrer, tags: tags.clone(), condition };
     let name = push.name.clone();
-    registry.meta(move |disk| disk.put_manifest(&name, &new)).await?;
+    registry.name(naming, move |disk| disk.put_manifest(&name, &new)).await?;
     Ok(created(&push, &digest, subject, &tags))
 }
 

@@ -12,7 +12,7 @@
 //! `manifests`, `discovery`) → blob store and `disk`. Bodies stream in constant memory. Everything
 //! acknowledged is on disk and survives a kill; an open upload does not.
 //! Never: changes a byte of what was pushed, redirects or compresses. The one lock that is held across an await is the
-//! one that keeps gc away between bytes and their name.
+//! one that keeps gc away between bytes and their name; work on a blocking thread holds it itself.
 
 mod access;
 mod blobs;

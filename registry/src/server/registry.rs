@@ -10,7 +10,7 @@ use axum::body::Body;
 use http::header::EXPECT;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use serde_json::json;
-use tokio::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio::sync::{Mutex, MutexGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 use super::access::Users;
 use super::body::RequestBody;
@@ -54,6 +54,10 @@ impl Default for Options {
     }
 }
 
+/// Held between having bytes and naming them; see [`Registry::naming`].
+#[must_use]
+pub(super) struct Naming(#[allow(dead_code, reason = "held, never read")] OwnedRwLockReadGuard<()>);
+
 /// A registry. Clones share it.
 #[derive(Clone)]
 pub struct Registry {
@@ -66,7 +70,7 @@ struct Shared {
     sessions: Arc<Sessions>,
     options: Options,
     /// Read by who is between having bytes in the store and naming them in a repository; written by gc.
-    naming: RwLock<()>,
+    naming: Arc<RwLock<()>>,
     /// Held by the one collection that runs.
     collecting: Mutex<()>,
 }
@@ -85,7 +89,7 @@ impl Registry {
             disk,
             sessions: Arc::default(),
             options,
-            naming: RwLock::default(),
+            naming: Arc::default(),
             collecting: Mutex::default(),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -150,14 +154,29 @@ impl Registry {
     }
 
     /// Keeps gc from removing bytes until they have a name: from before they are looked for, or committed, until
-    /// [`Disk`] has recorded them.
-    pub(super) async fn naming(&self) -> RwLockReadGuard<'_, ()> {
-        self.shared.naming.read().await
+    /// [`Registry::name`] has recorded them.
+    pub(super) async fn naming(&self) -> Naming {
+        Naming(Arc::clone(&self.shared.naming).read_owned().await)
+    }
+
+    /// [`Registry::meta`] that gives bytes a name. The work holds the guard itself: when the client goes away the
+    /// request ends at once, but the work does not.
+    pub(super) async fn name<T: Send + 'static>(
+        &self,
+        naming: Naming,
+        work: impl FnOnce(&Disk) -> Result<T, MetaError> + Send + 'static,
+    ) -> Result<T, MetaError> {
+        self.meta(move |disk| {
+            let done = work(disk);
+            drop(naming);
+            done
+        })
+        .await
     }
 
     /// Waits until nobody is naming anything, and keeps everyone from starting.
-    pub(super) async fn unnamed(&self) -> RwLockWriteGuard<'_, ()> {
-        self.shared.naming.write().await
+    pub(super) async fn unnamed(&self) -> OwnedRwLockWriteGuard<()> {
+        Arc::clone(&self.shared.naming).write_owned().await
     }
 
     pub(super) async fn collecting(&self) -> MutexGuard<'_, ()> {

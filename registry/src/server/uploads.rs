@@ -10,6 +10,7 @@ use super::error::{ApiError, Code};
 use super::name::{RepoName, UploadId, parse_digest};
 use super::query::Query;
 use super::range::ChunkRange;
+use super::registry::Naming;
 use super::respond::{DOCKER_UPLOAD_UUID, Reply, blob_created, upload_location, upload_range};
 use super::sessions::{Lease, SessionError};
 use crate::oci::Digest;
@@ -55,12 +56,12 @@ async fn mount_blob(
         Some(from) => from,
         None => None,
     };
-    let _naming = registry.naming().await;
+    let naming = registry.naming().await;
     if from.is_none() && registry.store().stat(digest).await?.is_none() {
         return Ok(false);
     }
     let (name, digest) = (name.clone(), digest.clone());
-    let mounted = registry.meta(move |disk| {
+    let mounted = registry.name(naming, move |disk| {
         let held = from.is_none_or(|from| disk.has_blob(&from, &digest));
         if held { disk.link_blob(&name, &digest).map(|()| true) } else { Ok(false) }
     });
@@ -81,9 +82,9 @@ async fn at_once(
         registry.admit_size(writer.written().saturating_add(bytes.len() as u64))?;
         writer.write(bytes).await?;
     }
-    let _naming = registry.naming().await;
+    let naming = registry.naming().await;
     writer.commit().await?;
-    link(registry, name, &digest).await
+    link(registry, naming, name, &digest).await
 }
 
 /// `GET` of a session: how far it got.
@@ -130,16 +131,21 @@ pub async fn finish(
     receive(registry, &mut lease, body).await?;
     let Some(mut writer) = lease.finish() else { return Err(ApiError::upload_unknown()) };
     writer.promise(digest.clone()).await?;
-    let _naming = registry.naming().await;
+    let naming = registry.naming().await;
     writer.commit().await?;
-    link(registry, &target.name, &digest).await
+    link(registry, naming, &target.name, &digest).await
 }
 
-/// Names bytes that are in the store; the caller keeps gc away.
-async fn link(registry: &Registry, name: &RepoName, digest: &Digest) -> Result<Response<Body>, ApiError> {
+/// Names bytes that are in the store; `naming` has kept gc away since before they were.
+async fn link(
+    registry: &Registry,
+    naming: Naming,
+    name: &RepoName,
+    digest: &Digest,
+) -> Result<Response<Body>, ApiError> {
     let created = blob_created(name, digest);
     let (name, digest) = (name.clone(), digest.clone());
-    registry.meta(move |disk| disk.link_blob(&name, &digest)).await?;
+    registry.name(naming, move |disk| disk.link_blob(&name, &digest)).await?;
     Ok(created)
 }
 

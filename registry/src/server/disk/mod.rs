@@ -220,7 +220,7 @@ impl Disk {
     }
 
     /// Keeps a manifest's check-then-write and removals of one repository apart.
-    fn lock(&self, name: &RepoName) -> MutexGuard<'_, ()> {
+    pub(super) fn lock(&self, name: &RepoName) -> MutexGuard<'_, ()> {
         let stripe = self.hasher.hash_one(name) as usize % STRIPES;
         // The lock guards no data, so a panic elsewhere leaves nothing half done in memory.
         self.locks[stripe].lock().unwrap_or_else(PoisonError::into_inner)

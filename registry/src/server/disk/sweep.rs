@@ -71,11 +71,16 @@ impl Disk {
         self.named.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets what a repository holds without need.
+    /// Forgets what a repository holds without need, and returns what it still names after that.
     ///
     /// # Errors
     /// A manifest that cannot be read: then nothing of the repository was forgotten, since what it needs is not known.
-    pub fn sweep(&self, name: &RepoName, options: SweepOptions, read: &ReadManifest<'_>) -> Result<Swept, MetaError> {
+    pub fn sweep(
+        &self,
+        name: &RepoName,
+        options: SweepOptions,
+        read: &ReadManifest<'_>,
+    ) -> Result<(Swept, HashSet<Digest>), MetaError> {
         let _guard = self.lock(name);
         let mut graph = self.graph(name, read)?;
         let mut swept = Swept::default();
@@ -91,9 +96,11 @@ impl Disk {
             }
         }
         let needed: HashSet<&Digest> = graph.values().flat_map(|node| &node.points_at).collect();
+        let mut named: HashSet<Digest> = graph.keys().cloned().collect();
         for digest in self.digests(name, "_blobs")? {
             let path = self.blob(name, &digest);
             if needed.contains(&digest) || is_recent(&path, options.grace) {
+                named.insert(digest);
                 continue;
             }
             swept.links += 1;
@@ -101,7 +108,7 @@ impl Disk {
                 remove(&path)?;
             }
         }
-        Ok(swept)
+        Ok((swept, named))
     }
 
     fn graph(&self, name: &RepoName, read: &ReadManifest<'_>) -> Result<Graph, MetaError> {
@@ -137,17 +144,6 @@ impl Disk {
             }
         }
         Ok(kept)
-    }
-
-    /// Adds every digest that a repository names to `to`.
-    ///
-    /// # Errors
-    /// I/O.
-    pub fn add_names(&self, name: &RepoName, to: &mut HashSet<Digest>) -> Result<(), MetaError> {
-        for kind in ["_blobs", "_manifests"] {
-            to.extend(self.digests(name, kind)?);
-        }
-        Ok(())
     }
 
     /// Returns every repository, also those without a manifest.
