@@ -143,16 +143,25 @@ pub async fn rm(args: &RmRefArgs, context: &Context, around: &Surroundings) -> R
     let Some(head) = registry.head_manifest(&at).await? else {
         return Err(Diagnostic::message(ExitCode::CouldNotCheck, format!("{at} is not there")));
     };
-    let gone = match (args.digest, at.digest()) {
-        (false, _) => at,
-        (true, Some(digest)) => at.with_digest(digest.clone()),
+    let (gone, manifest) = match (args.digest, at.digest()) {
+        (false, _) => (at, None),
+        (true, Some(digest)) => {
+            let gone = at.with_digest(digest.clone());
+            // What cannot be read as a manifest can be removed, too.
+            let manifest = registry.get_manifest(&gone).await.ok();
+            (gone, manifest)
+        }
         (true, None) => {
             // A head is a claim; what is removed is what was read.
             let manifest = registry.get_unmoved_manifest(&at, &head).await?;
-            at.with_digest(manifest.digest().clone())
+            (at.with_digest(manifest.digest().clone()), Some(manifest))
         }
     };
-    registry.delete_manifest(&gone).await.map_err(|error| {
+    let removed = match manifest {
+        Some(manifest) => registry.delete_referrer(&gone, &manifest).await,
+        None => registry.delete_manifest(&gone).await,
+    };
+    removed.map_err(|error| {
         let kind = error.kind();
         let diagnostic = refused(error);
         match (kind, args.digest) {

@@ -21,6 +21,7 @@ mod download;
 mod endpoint;
 mod envelope;
 mod error;
+mod fallback;
 mod handshake;
 mod limits;
 mod manifests;
@@ -58,12 +59,13 @@ pub use download::Download;
 pub use endpoint::is_loopback;
 pub use envelope::RegistryMessage;
 pub use error::{ClientError, ErrorKind, Fault};
+pub use fallback::fallback_tag;
 pub use limits::Limits;
 pub use manifests::{ManifestHead, Pushed};
 pub use notes::RateLimit;
 pub use payload::{BlobSource, BytesSource, Progress};
 pub use quirks::{Quirks, UploadStyle};
-pub use referrers::{Referrers, fallback_tag};
+pub use referrers::Referrers;
 pub use retry::RetryPolicy;
 pub use secret::Secret;
 pub use settings::{ClientCert, Config, HostSettings, ProxyMode, RealmPolicy, Security};
@@ -93,6 +95,7 @@ struct Inner {
     budget: budget::Budget,
     mirrors: mirrors::Mirrors,
     slots: Mutex<HashMap<String, Arc<Semaphore>>>,
+    fallbacks: fallback::TagLocks,
 }
 
 /// Is told before each new attempt.
@@ -123,7 +126,8 @@ impl Registry {
         let auth = auth::Auth::new(Arc::clone(&config), Arc::clone(&pool));
         let (notes, budget, slots) = (notes::Notes::default(), budget::Budget::default(), Mutex::default());
         let mirrors = mirrors::Mirrors::default();
-        let inner = Inner { config, pool, auth, notes, budget, mirrors, slots };
+        let fallbacks = fallback::TagLocks::default();
+        let inner = Inner { config, pool, auth, notes, budget, mirrors, slots, fallbacks };
         Self { inner: Arc::new(inner), observer: None, own_only: false, retry: None }
     }
 

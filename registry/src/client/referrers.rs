@@ -1,31 +1,25 @@
 //! What refers to a manifest: signatures, SBOMs, attestations (distribution-spec, "Listing Referrers", "Referrers Tag
 //! Schema").
 //!
-//! Owns: the API and the tag that stands in for it, both ways. Entries of the tag are added without losing another
-//! client's. Never: writes over a tag that is not an index, or believes an entry's claim about its subject.
+//! Owns: the API, and when the tag that stands in for it (`fallback`) is read and written instead. Never: believes an
+//! entry's claim about its subject.
 
-use bytes::Bytes;
 use futures::future::FutureExt as _;
 use futures::stream::{StreamExt as _, TryStreamExt as _};
 use http::{HeaderName, HeaderValue, Method, header};
 use serde::Deserialize;
-use serde_json::value::RawValue;
-use tokio::time::Instant;
 
 use super::Registry;
 use super::auth::Access;
 use super::call::Call;
 use super::error::{ClientError, ErrorKind, Fault};
+use super::fallback::{Change, Fallback};
 use super::pages::Pages;
-use super::payload::Payload;
-use super::retry::Attempt;
 use crate::oci::{Descriptor, Digest, Manifest, RawManifest, Reference, media_type};
 
 const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
 /// Manifests read at once to verify a list.
 const PARALLEL: usize = 4;
-/// Largest algorithm and encoded part in a referrers tag (distribution-spec, "Referrers Tag Schema").
-const TAG_PARTS: (usize, usize) = (32, 64);
 
 /// What refers to a manifest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,16 +38,6 @@ pub struct Referrers {
 struct Page {
     #[serde(default, deserialize_with = "crate::oci::null_as_default")]
     manifests: Vec<Descriptor>,
-}
-
-/// Returns the tag that lists what refers to a digest where the API is missing.
-pub fn fallback_tag(subject: &Digest) -> String {
-    let clean = |text: &str, most: usize| -> String {
-        let valid = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-') { c } else { '-' };
-        text.chars().take(most).map(valid).collect()
-    };
-    let algorithm = clean(subject.algorithm().as_str(), TAG_PARTS.0);
-    format!("{algorithm}-{}", clean(subject.encoded(), TAG_PARTS.1))
 }
 
 impl Registry {
@@ -198,9 +182,40 @@ impl Registry {
         let Some(subject) = view.subject().map(|subject| subject.digest.clone()) else { return Ok(pushed) };
         let keeps_list = pushed.subject.is_some() && own.has_referrers_api(reference, &subject).await;
         if !keeps_list {
-            own.add_to_fallback(reference, &subject, entry_of(manifest, &view)).await?;
+            own.change_fallback(reference, &subject, &Change::Add(entry_of(manifest, &view))).await?;
         }
         Ok(pushed)
+    }
+
+    /// Sees to it that a manifest, which is there already, is in its subject's list of referrers: who wrote it may not
+    /// have got that far. One without a subject is in none.
+    ///
+    /// # Errors
+    /// As [`Registry::put_referrer`].
+    pub async fn ensure_listed(&self, reference: &Reference, manifest: &RawManifest) -> Result<(), ClientError> {
+        let own = self.without_mirrors();
+        let view = manifest.view().map_err(|error| ClientError::at(reference.host(), Fault::Manifest(error)))?;
+        let Some(subject) = view.subject().map(|subject| subject.digest.clone()) else { return Ok(()) };
+        let listed = own.referrers(reference, &subject, None).await?;
+        if listed.entries.iter().any(|entry| entry.digest == *manifest.digest()) {
+            return Ok(());
+        }
+        own.put_referrer(&reference.with_digest(manifest.digest().clone()), manifest).await.map(drop)
+    }
+
+    /// Deletes a manifest by digest, and where the registry does not keep the list of referrers by itself, its entry in
+    /// the tag that stands in for it. Absent is not an error.
+    ///
+    /// # Errors
+    /// As [`Registry::delete_manifest`]; [`ErrorKind::Protocol`] where the manifest is gone but its entry stays.
+    pub async fn delete_referrer(&self, reference: &Reference, manifest: &RawManifest) -> Result<(), ClientError> {
+        let own = self.without_mirrors();
+        let digest = manifest.digest().clone();
+        own.delete_manifest(&reference.with_digest(digest.clone())).await?;
+        let subject = manifest.view().ok().and_then(|view| view.subject().map(|subject| subject.digest.clone()));
+        let Some(subject) = subject else { return Ok(()) };
+        // Registries with the API may hold a tag from before they had it: it is shortened, too, if it is there.
+        own.change_fallback(reference, &subject, &Change::Remove(digest)).await
     }
 
     /// Some registries echo the subject without having the API. One that has it, but does not let us look, is believed.
@@ -211,113 +226,6 @@ impl Registry {
                 tracing::debug!(%error, fault = %error.fault(), "cannot look at the referrers");
                 true
             }
-        }
-    }
-
-    /// Adds an entry to the referrers tag. Another client may do the same at this moment: the write is conditional
-    /// where the registry can do that, and is read back and repeated until the entry is there.
-    async fn add_to_fallback(
-        &self,
-        reference: &Reference,
-        subject: &Digest,
-        entry: Descriptor,
-    ) -> Result<(), ClientError> {
-        let config = &self.inner.config;
-        let (start, mut number) = (Instant::now(), 1);
-        loop {
-            let before = self.fallback_index(reference, subject).await?;
-            if before.lists(&entry.digest) && number > 1 {
-                return Ok(());
-            }
-            if !before.lists(&entry.digest) {
-                self.write_fallback(reference, subject, (&before, &entry)).await?;
-            }
-            // Read again after a moment: one who read before this write would write over it.
-            let attempt = Attempt { number, elapsed: start.elapsed(), retry_after: None, jitter: (config.jitter)() };
-            let Some(delay) = self.retry().delay(attempt) else {
-                let reason = format!("the referrers tag {} keeps losing its entry", fallback_tag(subject));
-                return Err(ClientError::at(reference.host(), Fault::Protocol(reason)));
-            };
-            tokio::time::sleep(delay).await;
-            number += 1;
-        }
-    }
-
-    /// Writes the index with one more entry; that somebody was faster is no error.
-    async fn write_fallback(
-        &self,
-        reference: &Reference,
-        subject: &Digest,
-        (before, entry): (&Fallback, &Descriptor),
-    ) -> Result<(), ClientError> {
-        let tag = fallback_tag(subject);
-        let failed = |reason| ClientError::at(reference.host(), Fault::Protocol(reason));
-        let (bytes, condition) = match before {
-            Fallback::Other(what) => {
-                return Err(failed(format!("the referrers tag {tag} is {what}, which is not written over")));
-            }
-            Fallback::Absent => (index_with(None, entry), Some((header::IF_NONE_MATCH, "*".to_owned()))),
-            Fallback::Index { manifest, etag } => {
-                (index_with(Some(manifest.bytes()), entry), etag.clone().map(|etag| (header::IF_MATCH, etag)))
-            }
-        };
-        let bytes = bytes.ok_or_else(|| failed(format!("the referrers tag {tag} cannot be read")))?;
-        let mut call = Call::new(reference, Access::Push, Method::PUT, &format!("manifests/{tag}"))
-            .header(header::CONTENT_TYPE, HeaderValue::from_static(media_type::OCI_INDEX))
-            .payload(Payload::Bytes(bytes));
-        if let Some((name, value)) = condition
-            && let Ok(value) = HeaderValue::from_str(&value)
-        {
-            call = call.header(name, value);
-        }
-        match self.call(&call).await {
-            Err(error) if matches!(error.status().map(|status| status.as_u16()), Some(409 | 412)) => Ok(()),
-            done => done.map(drop),
-        }
-    }
-
-    /// Reads the referrers tag.
-    async fn fallback_index(&self, reference: &Reference, subject: &Digest) -> Result<Fallback, ClientError> {
-        let at = reference.with_tag(&fallback_tag(subject));
-        let read = self.get_manifest_and_etag(&at).await;
-        let (manifest, etag) = match read {
-            Ok(read) => read,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Fallback::Absent),
-            Err(error) if matches!(error.fault(), Fault::Manifest(_)) => return Ok(Fallback::Other("no manifest")),
-            Err(error) => return Err(error),
-        };
-        // GitLab resolves the tag to the subject itself (oras-go#1396).
-        if manifest.digest() == subject {
-            return Ok(Fallback::Other("the subject itself"));
-        }
-        match manifest.view() {
-            Ok(Manifest::Index(_)) if manifest.media_type() == media_type::OCI_INDEX => {
-                Ok(Fallback::Index { manifest, etag })
-            }
-            _ => Ok(Fallback::Other("no index")),
-        }
-    }
-}
-
-/// What the referrers tag points at.
-enum Fallback {
-    Absent,
-    Index {
-        manifest: RawManifest,
-        etag: Option<String>,
-    },
-    /// Something that is not ours to write over.
-    Other(&'static str),
-}
-
-impl Fallback {
-    fn lists(&self, digest: &Digest) -> bool {
-        match self {
-            Self::Index { manifest, .. } => match manifest.view() {
-                Ok(Manifest::Index(index)) => index.manifests.iter().any(|entry| entry.digest == *digest),
-                _ => false,
-            },
-            _ => false,
         }
     }
 }
@@ -339,52 +247,4 @@ fn entry_of(manifest: &RawManifest, view: &Manifest) -> Descriptor {
     entry.artifact_type = artifact_type;
     entry.annotations = annotations.clone();
     entry
-}
-
-/// Returns the index with one more entry. What is there stays as it was written, unknown fields included.
-fn index_with(before: Option<&[u8]>, entry: &Descriptor) -> Option<Bytes> {
-    type Fields = indexmap::IndexMap<String, Box<RawValue>>;
-    let mut fields: Fields = match before {
-        Some(bytes) => serde_json::from_slice(bytes).ok()?,
-        None => {
-            let empty = format!(r#"{{"schemaVersion":2,"mediaType":"{}","manifests":[]}}"#, media_type::OCI_INDEX);
-            serde_json::from_str(&empty).ok()?
-        }
-    };
-    let mut entries: Vec<Box<RawValue>> = match fields.get("manifests").map(|raw| raw.get()) {
-        None | Some("null") => Vec::new(),
-        Some(raw) => serde_json::from_str(raw).ok()?,
-    };
-    entries.push(serde_json::value::to_raw_value(entry).ok()?);
-    fields.insert("manifests".to_owned(), serde_json::value::to_raw_value(&entries).ok()?);
-    serde_json::to_vec(&fields).ok().map(Bytes::from)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tags_are_cut_and_cleaned() {
-        let hex = "a".repeat(64);
-        let digest: Digest = format!("sha256:{hex}").parse().unwrap();
-        assert_eq!(fallback_tag(&digest), format!("sha256-{hex}"));
-        let long: Digest = format!("sha512:{}", "b".repeat(128)).parse().unwrap();
-        assert_eq!(fallback_tag(&long), format!("sha512-{}", "b".repeat(64)));
-        let odd: Digest = format!("x+y.z:{}=", "C".repeat(9)).parse().unwrap();
-        assert_eq!(fallback_tag(&odd), format!("x-y.z-{}-", "C".repeat(9)));
-    }
-
-    #[test]
-    fn an_index_keeps_what_it_had() {
-        let entry = Descriptor::new("m", Digest::sha256("x"), 1);
-        let fresh = index_with(None, &entry).unwrap();
-        let again = index_with(Some(&fresh), &Descriptor::new("n", Digest::sha256("y"), 2)).unwrap();
-        let Ok(Manifest::Index(index)) = Manifest::parse(media_type::OCI_INDEX, &again) else { panic!("{again:?}") };
-        assert_eq!(index.manifests.len(), 2);
-        let odd = br#"{"x":{"b":1,  "a":2},"manifests":[{"mediaType":"m","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":0,"own":7}]}"#;
-        let text = String::from_utf8(index_with(Some(odd), &entry).unwrap().to_vec()).unwrap();
-        assert!(text.starts_with(r#"{"x":{"b":1,  "a":2},"manifests":[{"#) && text.contains(r#""own":7"#), "{text}");
-        assert_eq!(index_with(Some(b"[]"), &entry), None);
-    }
 }

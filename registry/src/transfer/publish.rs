@@ -79,8 +79,12 @@ type Done = Result<Published, Arc<PublishError>>;
 impl Publisher {
     /// Starts to send blobs before the image they belong to is known.
     pub fn pusher(&self, destinations: &[Reference], mounts: &MountSources) -> BlobPusher {
+        BlobPusher::new(&self.means(), destinations, mounts)
+    }
+
+    fn means(&self) -> Means<'_> {
         let Self { registry, store, events, parallel } = self;
-        BlobPusher::new(&Means { registry, store, events, parallel: *parallel, is_new: false }, destinations, mounts)
+        Means { registry, store, events, parallel: *parallel, is_new: false }
     }
 
     /// Publishes; there is one outcome per destination, in their order.
@@ -132,7 +136,8 @@ impl Publisher {
             Ok(placed) => placed,
             Err(error) => return all(error),
         };
-        let target = Target::new(&self.registry, repository, graph, &placed, &self.events);
+        let means = self.means();
+        let target = Target::new(&means, repository, graph, &placed);
         let there = match target.write().await {
             Ok(there) => there,
             Err(error) => return all(Arc::new(error)),

@@ -1,20 +1,22 @@
 //! Publishing into one repository, once its blobs are there.
 //!
 //! Owns: manifests by digest, children first; reading everything back; then tags, each read back.
-//! A manifest that is there already, byte for byte, is not written again.
+//! A manifest that is there already, byte for byte, is not written again; whether its subject lists it is asked.
+//! Blobs that the registry does not have after all, as it says when it gets the manifest, are sent once more.
 //! Never: moves a tag after anything failed, or asks a mirror.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use futures::future::FutureExt as _;
 use oci_client::errors::OciErrorCode;
 use tokio::time::Instant;
 
-use super::event::{Events, TransferEvent, TransferKind};
+use super::event::{TransferEvent, TransferKind};
 use super::graph::{Graph, Node};
 use super::publish::TagMove;
-use super::pusher::{Placed, observed};
+use super::pusher::{HostPusher, Means, MountSources, Placed, observed};
 use super::{PublishError, bounded};
 use crate::client::retry::Attempt;
 use crate::client::{ClientError, ErrorKind, Registry};
@@ -24,30 +26,31 @@ use crate::oci::{Digest, Manifest, RawManifest, Reference};
 const PARALLEL: usize = 4;
 
 pub(super) struct Target<'a> {
+    means: &'a Means<'a>,
     registry: Registry,
     repository: &'a Reference,
     graph: &'a Graph,
     placed: &'a BTreeMap<Digest, Placed>,
-    events: &'a Events,
 }
 
 impl<'a> Target<'a> {
     pub(super) fn new(
-        registry: &Registry,
+        means: &'a Means<'a>,
         repository: &'a Reference,
         graph: &'a Graph,
         placed: &'a BTreeMap<Digest, Placed>,
-        events: &'a Events,
     ) -> Self {
-        let registry = observed(&registry.without_mirrors(), &repository.name(), events);
-        Self { registry, repository, graph, placed, events }
+        let registry = observed(&means.registry.without_mirrors(), &repository.name(), means.events);
+        Self { means, registry, repository, graph, placed }
     }
 
     /// Writes all manifests and reads them back, and looks at what was mounted. Returns those that were there.
     pub(super) async fn write(&self) -> Result<BTreeSet<Digest>, PublishError> {
         let there = self.look_for_all().await;
-        let absent = self.graph.manifests.iter().filter(|node| !there.contains(&node.digest));
-        let (indexes, images): (Vec<&Node>, Vec<&Node>) = absent.partition(|node| is_index(node));
+        let (present, absent): (Vec<&Node>, Vec<&Node>) =
+            self.graph.manifests.iter().partition(|node| there.contains(&node.digest));
+        bounded(present.into_iter().map(|node| self.list(node).boxed()).collect(), PARALLEL).await?;
+        let (indexes, images): (Vec<&Node>, Vec<&Node>) = absent.into_iter().partition(|node| is_index(node));
         let writing = images.into_iter().map(|node| self.put(node).boxed()).collect();
         let mut unread: Vec<&Node> = bounded(writing, PARALLEL).await?;
         // An index may refer to another one, so these go in order.
@@ -91,11 +94,46 @@ impl<'a> Target<'a> {
     async fn put<'n>(&self, node: &'n Node) -> Result<&'n Node, PublishError> {
         let at = self.repository.with_digest(node.digest.clone());
         let put = || self.registry.put_referrer(&at, &node.manifest);
-        self.patiently(put, |result| matches!(result, Err(error) if is_behind(error))).await.map_err(|source| {
-            PublishError::Manifest { repository: self.repository.name(), digest: node.digest.clone(), source }
-        })?;
+        let first = put().await;
+        let done = match first {
+            Err(error) if is_behind(&error) => {
+                self.supply(node).await?;
+                self.patiently(put, |result| matches!(result, Err(error) if is_behind(error))).await
+            }
+            done => done,
+        };
+        done.map_err(|source| self.failed(node, source))?;
         self.tell(TransferKind::ManifestPushed { digest: node.digest.clone() });
         Ok(node)
+    }
+
+    /// Sends what the registry has lost since it was asked: it may have been collected, or was never there.
+    async fn supply(&self, node: &Node) -> Result<(), PublishError> {
+        let blobs: Vec<_> = node.blobs.iter().filter_map(|digest| self.graph.blobs.get(digest)).collect();
+        if blobs.is_empty() {
+            return Ok(());
+        }
+        let name = self.repository.name();
+        // Not by mount: a mount may be why they are not there.
+        let means = Means { is_new: false, ..*self.means };
+        let pusher = HostPusher::new(&means, [(name.clone(), self.repository.clone())].into(), &MountSources::new());
+        blobs.iter().for_each(|blob| pusher.push(&blob.descriptor));
+        match pusher.finish().await.remove(&name) {
+            Some(Ok(_)) => Ok(()),
+            // The pusher is gone, so nobody else has the error.
+            Some(Err(error)) => Err(Arc::into_inner(error).unwrap_or(PublishError::Broken { repository: name })),
+            None => Err(PublishError::Broken { repository: name }),
+        }
+    }
+
+    /// A manifest that is there may have been written by a run that did not get to its subject's list of referrers.
+    async fn list(&self, node: &Node) -> Result<(), PublishError> {
+        let listed = self.registry.ensure_listed(self.repository, &node.manifest).await;
+        listed.map_err(|source| self.failed(node, source))
+    }
+
+    fn failed(&self, node: &Node, source: ClientError) -> PublishError {
+        PublishError::Manifest { repository: self.repository.name(), digest: node.digest.clone(), source }
     }
 
     async fn read_back(&self, node: &Node) -> Result<(), PublishError> {
@@ -197,7 +235,7 @@ impl<'a> Target<'a> {
     }
 
     fn tell(&self, kind: TransferKind) {
-        (self.events)(TransferEvent { repository: self.repository.name(), kind });
+        (self.means.events)(TransferEvent { repository: self.repository.name(), kind });
     }
 }
 

@@ -22,6 +22,7 @@ mod publish;
 mod real;
 mod real_tests;
 mod referrers;
+mod repair;
 mod resume;
 
 use polyarch_testkit::script;

@@ -217,3 +217,65 @@ async fn the_embedded_registry_writes_a_tag_only_as_its_client_knows_it() {
     assert_eq!(put("if-match", "*").await, 201);
     done.store(true, Ordering::SeqCst);
 }
+
+fn listed(state: &model::Shared, subject: &RawManifest) -> Option<Vec<Digest>> {
+    let bytes = state.lock().unwrap().tag("x", &fallback_tag(subject.digest()))?;
+    let Ok(Manifest::Index(index)) = Manifest::parse(media_type::OCI_INDEX, &bytes) else { panic!("{bytes:?}") };
+    Some(index.manifests.into_iter().map(|entry| entry.digest).collect())
+}
+
+#[tokio::test]
+async fn one_client_never_writes_over_its_own_entry() {
+    let (server, state) = model::start(|seen| seen.path.contains("/referrers/").then(|| Reply::status(404))).await;
+    let (subject, at, client) = (bare_manifest("x"), server.reference("x:1"), client());
+    let push = async |text: &str| {
+        let note = note(text, &subject);
+        client.put_referrer(&at.with_digest(note.digest().clone()), &note).await.unwrap();
+    };
+    tokio::join!(push("a"), push("b"), push("c"));
+    let mut found = listed(&state, &subject).unwrap();
+    let mut want = ["a", "b", "c"].map(|text| note(text, &subject).digest().clone());
+    found.sort();
+    want.sort();
+    assert_eq!(found, want);
+    let path = format!("/v2/x/manifests/{}", fallback_tag(subject.digest()));
+    let writes = server.seen().iter().filter(|seen| seen.is("PUT", &path)).count();
+    assert_eq!(writes, 3, "none was lost and written again");
+}
+
+#[tokio::test]
+async fn a_deleted_referrer_leaves_the_tag() {
+    let (server, state) = model::start(|seen| {
+        (seen.path.contains("/referrers/") || seen.method == "DELETE")
+            .then(|| Reply::status(if seen.method == "DELETE" { 202 } else { 404 }))
+    })
+    .await;
+    let (subject, at, client) = (bare_manifest("x"), server.reference("x:1"), client());
+    let notes = ["sbom", "sig"].map(|text| note(text, &subject));
+    for note in &notes {
+        client.put_referrer(&at.with_digest(note.digest().clone()), note).await.unwrap();
+    }
+    client.delete_referrer(&at, &notes[0]).await.unwrap();
+    assert_eq!(listed(&state, &subject).unwrap(), [notes[1].digest().clone()]);
+    client.delete_referrer(&at, &notes[0]).await.unwrap();
+    client.delete_referrer(&at, &notes[1]).await.unwrap();
+    assert_eq!(listed(&state, &subject).unwrap(), []);
+    let plain = bare_manifest("y");
+    client.delete_referrer(&at, &plain).await.unwrap();
+    assert_eq!(listed(&state, &plain), None);
+}
+
+#[tokio::test]
+async fn a_manifest_that_is_not_listed_gets_listed() {
+    let (server, state) = model::start(|seen| seen.path.contains("/referrers/").then(|| Reply::status(404))).await;
+    let (subject, at, client) = (bare_manifest("x"), server.reference("x:1"), client());
+    let note = note("sig", &subject);
+    client.put_manifest(&at.with_digest(note.digest().clone()), &note).await.unwrap();
+    assert_eq!(listed(&state, &subject), None);
+    client.ensure_listed(&at, &note).await.unwrap();
+    assert_eq!(listed(&state, &subject).unwrap(), [note.digest().clone()]);
+    let asked = server.seen().len();
+    client.ensure_listed(&at, &note).await.unwrap();
+    client.ensure_listed(&at, &subject).await.unwrap();
+    assert!(server.seen()[asked..].iter().all(|seen| seen.method == "GET"));
+}

@@ -10,11 +10,10 @@ use futures::future::FutureExt as _;
 
 use super::gather::{By, Extra, Tree};
 use super::{Copier, CopierError, Delivered, Known, Origin, PARALLEL, Reading, Request};
-use crate::client::{ErrorKind, Registry};
+use crate::client::ErrorKind;
 use crate::oci::{Descriptor, Digest, Reference};
 use crate::transfer::bounded;
 use crate::transfer::graph::Graph;
-use crate::transfer::publish::TagMove;
 use crate::transfer::pusher::{Counts, HostPusher, Means, MountSources, Placed, observed};
 use crate::transfer::repository::Target;
 use crate::transfer::{Blob, PublishError};
@@ -46,9 +45,12 @@ impl Copier {
             return trees.iter().map(|(at, _)| (*at, Err(Arc::clone(error)))).collect();
         }
         let placed = &known.placed;
+        let (store, parallel) = (reading.store(), self.parallel_to(reading.origin, first));
+        let means = &Means { registry: &self.registry, store: &store, events: &self.events, parallel, is_new: false };
         let writing = trees.iter().map(|(at, tree)| {
             let destination = &window[*at].destination;
-            async move { Ok::<_, std::convert::Infallible>((*at, self.write(destination, tree, placed).await)) }.boxed()
+            async move { Ok::<_, std::convert::Infallible>((*at, self.write(means, destination, tree, placed).await)) }
+                .boxed()
         });
         let Ok(done) = bounded(writing.collect(), PARALLEL).await;
         if let Some(remote) = &reading.remote {
@@ -137,17 +139,17 @@ impl Copier {
 
     async fn write(
         &self,
+        means: &Means<'_>,
         destination: &Reference,
         tree: &Tree,
         placed: &BTreeMap<Digest, Placed>,
     ) -> Result<Delivered, CopierError> {
         let publish = |error: PublishError| CopierError::Publish(Arc::new(error));
-        let registry = observed(&self.registry.without_mirrors(), &destination.name(), &self.events);
         let mine = of_graph(&tree.image, placed);
-        let target = Target::new(&self.registry, destination, &tree.image, &mine, &self.events);
+        let target = Target::new(means, destination, &tree.image, &mine);
         let there = target.write().await.map_err(publish)?;
         for extra in &tree.extras {
-            self.write_extra(&registry, destination, extra, placed).await?;
+            write_extra(means, destination, extra, placed).await?;
         }
         let root = tree.root().ok_or_else(|| publish(PublishError::Broken { repository: destination.name() }))?;
         let tag = target.tag(destination, root, &there).await.map_err(publish)?;
@@ -161,42 +163,23 @@ impl Copier {
             left_out: tree.left_out.clone(),
         })
     }
+}
 
-    async fn write_extra(
-        &self,
-        registry: &Registry,
-        destination: &Reference,
-        extra: &Extra,
-        placed: &BTreeMap<Digest, Placed>,
-    ) -> Result<(), CopierError> {
-        let publish = |error: PublishError| CopierError::Publish(Arc::new(error));
-        let mine = of_graph(&extra.graph, placed);
-        let target = Target::new(&self.registry, destination, &extra.graph, &mine, &self.events);
-        let there = target.write().await.map_err(publish)?;
-        let Some(root) = extra.graph.manifests.last() else { return Ok(()) };
-        match &extra.by {
-            By::Tag(tag) => target
-                .tag(&destination.with_tag(tag), &root.manifest, &there)
-                .await
-                .map_err(publish)
-                .map(drop::<TagMove>),
-            By::Subject(subject) => {
-                let failed = |source| {
-                    publish(PublishError::Manifest {
-                        repository: destination.name(),
-                        digest: root.digest.clone(),
-                        source,
-                    })
-                };
-                let listed = registry.referrers(destination, subject, None).await.map_err(failed)?;
-                if listed.entries.iter().any(|entry| entry.digest == root.digest) {
-                    return Ok(());
-                }
-                let at = destination.with_digest(root.digest.clone());
-                registry.put_referrer(&at, &root.manifest).await.map_err(failed).map(drop)
-            }
-        }
+/// Writes something about an image; what it is about is there. Writing it brings its subject's list up to date.
+async fn write_extra(
+    means: &Means<'_>,
+    destination: &Reference,
+    extra: &Extra,
+    placed: &BTreeMap<Digest, Placed>,
+) -> Result<(), CopierError> {
+    let publish = |error: PublishError| CopierError::Publish(Arc::new(error));
+    let mine = of_graph(&extra.graph, placed);
+    let target = Target::new(means, destination, &extra.graph, &mine);
+    let there = target.write().await.map_err(publish)?;
+    if let (By::Tag(tag), Some(root)) = (&extra.by, extra.graph.manifests.last()) {
+        target.tag(&destination.with_tag(tag), &root.manifest, &there).await.map_err(publish)?;
     }
+    Ok(())
 }
 
 fn of_graph(graph: &Graph, placed: &BTreeMap<Digest, Placed>) -> BTreeMap<Digest, Placed> {
