@@ -4,10 +4,10 @@
 
 use futures::future::join_all;
 use polyarch_registry::client::{ErrorKind, Registry};
-use polyarch_registry::oci::{Digest, Platform, Reference};
+use polyarch_registry::oci::{Digest, Platform, Reference, media_type};
 use polyarch_registry::resolve::{ManifestCache, Resolved, Resolver};
 use polyarch_testkit::proxy::{Act, Proxy};
-use polyarch_testkit::script::quick;
+use polyarch_testkit::script::{Reply, Server, quick};
 use polyarch_testkit::{Image, Index, TestRegistry};
 
 const PLATFORMS: [&str; 4] = ["linux/amd64", "linux/arm64", "linux/arm/v7", "linux/riscv64"];
@@ -165,4 +165,43 @@ async fn a_registry_that_breaks_off_is_an_error() {
     });
     let error = resolver(None).resolve(&reference(proxy.reference("app:1")), &[]).await.unwrap_err();
     assert!(error.is_retryable(), "{error}");
+}
+
+#[tokio::test]
+async fn repeated_entries_are_opened_once() {
+    let registry = TestRegistry::start();
+    let mut index = Index::new();
+    for number in 0..40 {
+        index = index.image(Image::small("linux/amd64").annotation("number", &number.to_string()));
+    }
+    registry.http().push_index("app", "1", &index).await;
+    let proxy = Proxy::start(registry.addr(), |_| Act::Pass);
+    let name = reference(proxy.reference("app:1"));
+    let found = resolver(None).resolve(&name, &platforms(&["linux/amd64"])).await.unwrap().unwrap();
+    let read: Vec<bool> = found.images.iter().map(|image| image.config.is_some()).collect();
+    assert_eq!((read.len(), read[0], read[1..].contains(&true)), (40, true, false));
+    assert_eq!(manifests(&proxy).len(), 3, "HEAD and GET of the index, and the first of the platform");
+}
+
+#[tokio::test]
+async fn an_index_of_large_entries_is_refused_before_they_are_held() {
+    let entries: Vec<_> = (0..16)
+        .map(|at| {
+            let digest = Digest::sha256(format!("{at}"));
+            serde_json::json!({"mediaType": media_type::OCI_MANIFEST, "digest": digest, "size": 4_000_000})
+        })
+        .collect();
+    let index = serde_json::json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": entries});
+    let index = index.to_string();
+    let server = Server::start(move |seen| match seen.path.as_str() {
+        "/v2/" => Reply::status(200),
+        "/v2/app/manifests/1" => Reply::body(200, media_type::OCI_INDEX, index.clone()),
+        _ if seen.path == format!("/v2/app/manifests/{}", Digest::sha256(&index)) => {
+            Reply::body(200, media_type::OCI_INDEX, index.clone())
+        }
+        _ => Reply::status(404),
+    })
+    .await;
+    let error = resolver(None).resolve(&server.reference("app:1"), &[]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
 }

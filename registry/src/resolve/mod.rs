@@ -5,7 +5,9 @@
 
 mod cache;
 
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use futures::FutureExt as _;
@@ -24,6 +26,9 @@ const CONFIG_BYTES: u64 = 4 << 20;
 
 /// Most entries of an index that are opened because it does not say what platform they are for.
 const UNTOLD: usize = 16;
+
+/// Most bytes of manifests and configurations that one index makes us read; real ones have some hundred thousand.
+const TOTAL_BYTES: u64 = 32 << 20;
 
 /// What a reference stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,18 +183,19 @@ impl Resolver {
             told.iter().filter(|one| wanted.runs(one)).min_by_key(|one| wanted.preference(one)).cloned()
         };
         let wanted: Vec<Platform> = configs.iter().filter_map(best).collect();
-        let mut untold = 0;
+        let (mut untold, mut opened) = (HashSet::new(), HashSet::new());
+        let budget = AtomicU64::new(TOTAL_BYTES);
         let mut work = Vec::new();
         for entry in entries.iter().filter(|entry| media_type::is_manifest(&entry.media_type)) {
             match known(entry) {
                 Some(platform) if platform.is_unknown() => {}
                 Some(platform) => {
-                    let with_config = wanted.contains(&platform);
-                    work.push(self.image(reference, entry, Some(platform), with_config).boxed());
+                    // The first of a platform wins; the others are only named.
+                    let with_config = wanted.contains(&platform) && opened.insert(platform.clone());
+                    work.push(self.image(reference, entry, (Some(platform), with_config), &budget).boxed());
                 }
-                None if untold < UNTOLD => {
-                    untold += 1;
-                    work.push(self.image(reference, entry, None, true).boxed());
+                None if untold.len() < UNTOLD && untold.insert(&entry.digest) => {
+                    work.push(self.image(reference, entry, (None, true), &budget).boxed());
                 }
                 None => {}
             }
@@ -202,16 +208,19 @@ impl Resolver {
         &self,
         reference: &Reference,
         entry: &Descriptor,
-        platform: Option<Platform>,
-        with_config: bool,
+        (platform, with_config): (Option<Platform>, bool),
+        budget: &AtomicU64,
     ) -> Result<Option<ResolvedImage>, ClientError> {
         let digest = entry.digest.clone();
         let Some(platform) = platform.clone().filter(|_| !with_config) else {
+            spend(reference, budget, entry.size)?;
             let manifest = self.manifest(reference, &digest).await?;
+            spend(reference, budget, (manifest.bytes().len() as u64).saturating_sub(entry.size))?;
             let Manifest::Image(image) = view(reference, &manifest)? else { return Ok(None) };
             if !media_type::is_config(&image.config.media_type) {
                 return Ok(None);
             }
+            spend(reference, budget, image.config.size)?;
             let config = self.config(reference, &image).await?;
             let platform = platform.map_or_else(|| platform_of(reference, &config), Ok)?;
             return Ok(Some(ResolvedImage { platform, digest, config: Some(config) }));
@@ -259,6 +268,13 @@ impl std::fmt::Debug for Resolver {
 
 fn view(reference: &Reference, manifest: &RawManifest) -> Result<Manifest, ClientError> {
     manifest.view().map_err(|error| ClientError::at(reference.host(), Fault::Manifest(error)))
+}
+
+/// Takes from what may still be read.
+fn spend(reference: &Reference, budget: &AtomicU64, bytes: u64) -> Result<(), ClientError> {
+    let spent = budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));
+    let fault = |_| Fault::TooLarge { what: "set of the index's manifests and configurations", limit: TOTAL_BYTES };
+    spent.map(drop).map_err(|left| ClientError::at(reference.host(), fault(left)))
 }
 
 fn platform_of(reference: &Reference, config: &[u8]) -> Result<Platform, ClientError> {

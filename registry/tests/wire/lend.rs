@@ -145,3 +145,25 @@ async fn nobody_lends_what_nobody_has() {
     let client = Registry::new(files.config());
     assert!(client.lend_password(&gone.host()).await.is_err());
 }
+
+#[tokio::test]
+async fn a_ready_token_is_lent_as_it_is_but_only_where_the_registry_asks_for_one() {
+    let entry = r#"{"registrytoken":"ready"}"#;
+    let own = |seen: &Seen| format!("http://{}/token", seen.header("host").unwrap());
+    let server = registry(own, "/v2/").await;
+    let files = Files::new(&server.host(), entry);
+    let client = Registry::new(files.config());
+    let (host, realm) = (server.host(), format!("http://{}/token", server.host()));
+    assert_eq!(lend(&client, &host, &realm).await.unwrap().secret, Secret::new("ready"));
+    assert_eq!(lend(&client, &host, "http://localhost:1/token").await, Err(ErrorKind::Unsafe), "made up");
+    assert!(authorizations(&server).iter().all(Option::is_none), "nothing was sent for it");
+
+    let other = registry(own, "/v2/").await;
+    let (host, realm) = (other.host(), format!("http://{}/token", other.host()));
+    assert_eq!(lend(&client, &host, &realm).await.unwrap().secret, Secret::new("t7"), "an anonymous one");
+
+    let open = registry(own, "/nothing").await;
+    let files = Files::new(&open.host(), entry);
+    let realm = format!("http://{}/token", open.host());
+    assert_eq!(lend(&Registry::new(files.config()), &open.host(), &realm).await, Err(ErrorKind::Unsafe));
+}

@@ -2,7 +2,9 @@
 //!
 //! Owns: fetching tokens for it, and when a password is handed out. The program's word counts for nothing: the token
 //! endpoint must be one the registry itself names to us, a token is for single repositories, and a password leaves
-//! only for a registry that takes nothing else. Never: keeps a token, which its borrower keeps.
+//! only for a registry that takes nothing else. A ready token of the user's (`registrytoken`) cannot be made smaller: it
+//! leaves as it is, for the exact host it is kept for, if the registry there asks for one. Never: keeps a token, which
+//! its borrower keeps.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -79,10 +81,15 @@ impl Registry {
         let base = self.inner.pool.base(loan.host, given).await?;
         let subject = Subject { host: loan.host, base: &base, given, scopes };
         let credential = self.inner.auth.credential(&subject).await?;
+        self.check_endpoint(&subject, &loan).await?;
+        // Made elsewhere, so no endpoint narrows it, and without it the borrower could do nothing at all.
         if let Some(Credential::Registry(secret)) = credential {
+            if !self.wants_bearer(&subject).await? {
+                let scopes = format!("{:?}", untrusted(&loan.scopes.join(" "), 128));
+                return Err(ClientError::at(loan.host, Fault::NotLent { scopes }));
+            }
             return Ok(LentToken { secret, lifetime: token::DEFAULT_LIFETIME });
         }
-        self.check_endpoint(&subject, &loan).await?;
         self.retrying(|| async {
             let service = Some(loan.service).filter(|service| !service.is_empty());
             let grant = token::Grant { realm: loan.realm, service, credential: credential.clone() };
@@ -118,15 +125,25 @@ impl Registry {
         if same_origin(&endpoint, subject.base) {
             return Ok(());
         }
+        match self.asks(subject, |challenge| names(challenge, &endpoint, loan.service)).await? {
+            true => Ok(()),
+            false => Err(at(refused(&endpoint, "it is a token endpoint the registry does not name"))),
+        }
+    }
+
+    /// Whether the registry takes tokens at all: one that does not has no use for the user's.
+    async fn wants_bearer(&self, subject: &Subject<'_>) -> Result<bool, ClientError> {
+        self.asks(subject, |challenge| matches!(challenge, Challenge::Bearer { .. })).await
+    }
+
+    async fn asks(&self, subject: &Subject<'_>, it: impl Fn(&Challenge) -> bool) -> Result<bool, ClientError> {
         // Some registries let everybody see their root, and ask at a repository only.
-        let paths = ["v2/".to_owned(), format!("v2/{}/manifests/latest", subject.repository())];
-        for path in paths {
-            let challenge = self.challenged(subject, &path).await?;
-            if challenge.is_some_and(|challenge| names(&challenge, &endpoint, loan.service)) {
-                return Ok(());
+        for path in ["v2/".to_owned(), format!("v2/{}/manifests/latest", subject.repository())] {
+            if self.challenged(subject, &path).await?.is_some_and(|challenge| it(&challenge)) {
+                return Ok(true);
             }
         }
-        Err(at(refused(&endpoint, "it is a token endpoint the registry does not name")))
+        Ok(false)
     }
 
     /// Asks without any authorization, and returns what the registry wants.
