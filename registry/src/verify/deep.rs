@@ -1,6 +1,6 @@
 //! The deep check: every blob of every platform is read, each once.
 //!
-//! Owns: which blobs are read and what is compared with what; the work per layer is in `layer.rs`.
+//! Owns: which blobs are read and what is compared with what; the work per layer is in `layer.rs` and `pipeline.rs`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use futures::StreamExt;
 use futures::stream;
 
 use super::layer::{Budget, Examined, examine_layer, examine_opaque};
+use super::pipeline;
 use super::pump::{channel, pump};
 use super::shallow::{Image, Survey};
 use super::{ContentSource, Finding, FindingKind, Report, VerifyOptions};
@@ -116,7 +117,10 @@ async fn read(source: &dyn ContentSource, job: &Job, budget: Arc<Budget>) -> Res
         Reading::Opaque => Box::new(move || examine_opaque(raw)),
         Reading::Layer { compression, diff_algorithm } => {
             let (compression, hasher) = (*compression, diff_hasher(diff_algorithm).ok_or(FindingKind::Unverifiable)?);
-            Box::new(move || examine_layer(raw, compression, hasher, &budget))
+            match job.descriptor.size >= pipeline::WORTHWHILE {
+                true => Box::new(move || pipeline::examine(raw, compression, hasher, &budget)),
+                false => Box::new(move || examine_layer(raw, compression, hasher, &budget)),
+            }
         }
     };
     // Ends by itself when this future, and with it the sender, is dropped.

@@ -1,4 +1,5 @@
 //! One layer on a blocking thread: hash the blob, decompress it, hash the tar, walk the tar. Once through.
+//! `pipeline` does the same for large ones on several threads.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +13,7 @@ use crate::oci::media_type::LayerCompression;
 use crate::oci::{Digest, Hasher};
 
 /// Decompressed bytes hashed at once.
-const BUFFER: usize = 128 * 1024;
+pub(super) const BUFFER: usize = 128 * 1024;
 /// 128 MiB, the decoder's own default: the format allows 2 GiB, which one hostile layer could make us allocate.
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 
@@ -58,28 +59,34 @@ pub(super) fn examine_layer(
     diff_hasher: Hasher,
     budget: &Budget,
 ) -> Examined {
-    let unpacked = match compression {
-        LayerCompression::None => unpack(&mut raw, diff_hasher, budget),
-        LayerCompression::Gzip => unpack(MultiGzDecoder::new(&mut raw), diff_hasher, budget),
-        LayerCompression::Zstd => match zstd_decoder(&mut raw) {
-            Ok(decoder) => unpack(decoder, diff_hasher, budget),
-            Err(error) => Unpacked { diff_id: None, findings: vec![compression_fault(&error)] },
-        },
-    };
-    let Unpacked { diff_id, findings } = unpacked;
+    let unpacked = with_decoder(&mut raw, compression, |decoder| unpack(decoder, diff_hasher, budget));
+    settle(raw, unpacked.unwrap_or_else(Unpacked::refused))
+}
+
+/// Joins what was found out about the blob and about what is in it.
+pub(super) fn settle(raw: RawReader, Unpacked { diff_id, findings }: Unpacked) -> Examined {
     // A source that failed explains every error after it.
     let (diff_id, findings) = if raw.has_failed() { (None, Vec::new()) } else { (diff_id, findings) };
     Examined { raw: raw.finish(), diff_id, findings }
 }
 
+/// Calls `work` with the decompressed bytes.
+pub(super) fn with_decoder<T>(
+    raw: impl BufRead,
+    compression: LayerCompression,
+    work: impl FnOnce(&mut dyn Read) -> T,
+) -> io::Result<T> {
+    let mut raw = raw;
+    Ok(match compression {
+        LayerCompression::None => work(&mut raw),
+        LayerCompression::Gzip => work(&mut MultiGzDecoder::new(raw)),
+        LayerCompression::Zstd => work(&mut zstd_decoder(raw)?),
+    })
+}
+
 /// Decompresses a layer whose own bytes are known to be right. `None` if anything is wrong with it.
 pub(super) fn unpacked_diff_id(raw: impl BufRead, compression: LayerCompression, budget: &Budget) -> Option<Digest> {
-    let hasher = Hasher::sha256();
-    let unpacked = match compression {
-        LayerCompression::None => unpack(raw, hasher, budget),
-        LayerCompression::Gzip => unpack(MultiGzDecoder::new(raw), hasher, budget),
-        LayerCompression::Zstd => unpack(zstd_decoder(raw).ok()?, hasher, budget),
-    };
+    let unpacked = with_decoder(raw, compression, |decoder| unpack(decoder, Hasher::sha256(), budget)).ok()?;
     unpacked.diff_id.filter(|_| unpacked.findings.is_empty())
 }
 
@@ -89,12 +96,20 @@ fn zstd_decoder<R: BufRead>(raw: R) -> io::Result<zstd::stream::read::Decoder<'s
     Ok(decoder)
 }
 
-struct Unpacked {
+/// What is in a layer.
+pub(super) struct Unpacked {
     diff_id: Option<Digest>,
     findings: Vec<FindingKind>,
 }
 
-fn unpack(decoder: impl Read, hasher: Hasher, budget: &Budget) -> Unpacked {
+impl Unpacked {
+    /// There is no decoder for it.
+    pub(super) fn refused(error: io::Error) -> Self {
+        Self { diff_id: None, findings: vec![compression_fault(&error)] }
+    }
+}
+
+pub(super) fn unpack(decoder: impl Read, hasher: Hasher, budget: &Budget) -> Unpacked {
     let counted = Counted { inner: decoder, hasher, budget, failure: None };
     let mut reader = BufReader::with_capacity(BUFFER, counted);
     let mut findings = Vec::new();

@@ -9,6 +9,7 @@
 
 mod deep;
 mod layer;
+mod pipeline;
 mod pump;
 mod report;
 mod shallow;

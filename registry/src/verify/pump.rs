@@ -14,7 +14,7 @@ use crate::store::BlobReader;
 /// Large enough to make the hop between threads cheap.
 const CHUNK: usize = 256 * 1024;
 /// Chunks on their way; with [`CHUNK`] this is 1 MiB per blob.
-const IN_FLIGHT: usize = 4;
+pub(super) const IN_FLIGHT: usize = 4;
 
 pub(super) type Chunk = io::Result<Bytes>;
 
@@ -67,6 +67,12 @@ impl RawReader {
             Some(failure) => Err(failure),
             None => Ok(Arrived { digest: self.hasher.finish(), size: self.size }),
         }
+    }
+
+    /// Returns the next bytes; `None` at the end, and where the source failed.
+    pub(super) fn next_chunk(&mut self) -> Option<Bytes> {
+        self.fill_buf().ok()?;
+        Some(std::mem::take(&mut self.current)).filter(|chunk| !chunk.is_empty())
     }
 
     /// Returns whether the source failed; then no other error means anything.
