@@ -2,8 +2,11 @@
 
 use super::shell_pattern::ShellPattern;
 
-/// Longest result, in bytes: `ENV A=$A$A` doubles with every line.
+/// Longest result of a word, in bytes: `ENV A=$A$A` doubles with every line.
 const LONGEST: usize = 64 << 10;
+
+/// Longest result of a heredoc, in bytes: a whole file may be written there. A plan expands no more than this in all.
+pub const LONGEST_HEREDOC: usize = 64 << 20;
 
 /// Deepest nesting of `${a:-${b:-…}}`.
 const DEEPEST: usize = 32;
@@ -31,7 +34,7 @@ pub enum ExpandError {
     /// The pattern after `#`, `%` or `/` is malformed.
     #[error("invalid pattern {0:?} in substitution")]
     Pattern(String),
-    /// The result is too long, or the nesting too deep.
+    /// The result is too long, or the nesting too deep, to be followed here; BuildKit has no such bound.
     #[error("the expansion grows too large")]
     TooLarge,
 }
@@ -39,29 +42,35 @@ pub enum ExpandError {
 /// Expands variables and removes quotes and escapes. `lookup` returns a variable's value, if it is set.
 ///
 /// # Errors
-/// Returns an [`ExpandError`] where BuildKit fails too, and for results over 64 KiB.
+/// Returns an [`ExpandError`] where BuildKit fails too, and [`ExpandError::TooLarge`] for results over 64 KiB.
 pub fn expand(word: &str, escape: char, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, ExpandError> {
-    run(word, escape, lookup, true)
+    run(word, escape, lookup, true, LONGEST)
 }
 
 /// Expands the text of a heredoc: quotes are ordinary characters there.
 ///
 /// # Errors
-/// As [`expand`].
+/// As [`expand`], with the bound [`LONGEST_HEREDOC`].
 pub fn expand_heredoc(
     text: &str,
     escape: char,
     lookup: &dyn Fn(&str) -> Option<String>,
 ) -> Result<String, ExpandError> {
-    run(text, escape, lookup, false)
+    run(text, escape, lookup, false, LONGEST_HEREDOC)
 }
 
-fn run(word: &str, escape: char, lookup: &dyn Fn(&str) -> Option<String>, quotes: bool) -> Result<String, ExpandError> {
+fn run(
+    word: &str,
+    escape: char,
+    lookup: &dyn Fn(&str) -> Option<String>,
+    quotes: bool,
+    longest: usize,
+) -> Result<String, ExpandError> {
     // Most words have nothing to expand.
     if !word.contains(['$', '\'', '"', escape]) {
-        return if word.len() > LONGEST { Err(ExpandError::TooLarge) } else { Ok(word.to_owned()) };
+        return if word.len() > longest { Err(ExpandError::TooLarge) } else { Ok(word.to_owned()) };
     }
-    Expander { chars: word.chars().collect(), at: 0, escape, lookup, depth: 0, quotes }.until(None, false)
+    Expander { chars: word.chars().collect(), at: 0, escape, lookup, depth: 0, quotes, longest }.until(None, false)
 }
 
 struct Expander<'a> {
@@ -71,6 +80,8 @@ struct Expander<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
     depth: usize,
     quotes: bool,
+    /// Bound of the whole result; what stands in braces has that of a word.
+    longest: usize,
 }
 
 impl Expander<'_> {
@@ -86,9 +97,10 @@ impl Expander<'_> {
 
     /// Reads until `stop` (or the end, if there is none). `raw` keeps escape characters.
     fn until(&mut self, stop: Option<char>, raw: bool) -> Result<String, ExpandError> {
+        let longest = if stop.is_none() { self.longest } else { LONGEST };
         let mut out = String::new();
         while let Some(c) = self.peek() {
-            if out.len() > LONGEST {
+            if out.len() > longest {
                 return Err(ExpandError::TooLarge);
             }
             if Some(c) == stop {
@@ -114,7 +126,7 @@ impl Expander<'_> {
         }
         match stop {
             Some(stop) => Err(ExpandError::Unclosed(stop)),
-            None if out.len() > LONGEST => Err(ExpandError::TooLarge),
+            None if out.len() > longest => Err(ExpandError::TooLarge),
             None => Ok(out),
         }
     }

@@ -28,7 +28,7 @@ mod words;
 pub use directives::{Directives, detect_syntax};
 pub(crate) use error::near;
 pub use error::{ParseError, ParseErrorKind};
-pub use expand::{ExpandError, expand, expand_heredoc};
+pub use expand::{ExpandError, LONGEST_HEREDOC, expand, expand_heredoc};
 pub use flags::Flag;
 pub use form::Form;
 pub use heredoc::Heredoc;

@@ -21,7 +21,7 @@ pub struct Frontend {
 pub enum Confidence {
     /// The rules are known.
     Exact,
-    /// A foreign frontend decides; its rules may be others.
+    /// A foreign frontend decides, whose rules may be others; or something is too large to be followed.
     Guess,
 }
 

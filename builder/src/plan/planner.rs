@@ -39,6 +39,8 @@ pub struct Plan {
     pub totals: Totals,
     /// What stands in the way; the build would fail.
     pub problems: Vec<Problem>,
+    /// What is too large to be followed: what hangs on it is not known, and the build may succeed.
+    pub doubts: Vec<Problem>,
 }
 
 /// How one platform will be built.
@@ -91,6 +93,7 @@ pub fn plan(file: &Dockerfile, input: &PlanInput) -> Plan {
         images: Vec::new(),
         totals: Totals::default(),
         problems: Vec::new(),
+        doubts: Vec::new(),
     };
     let names = StageNames::new(file);
     let planner = match Planner::new(file, input, &names) {
@@ -138,6 +141,10 @@ fn join(mut plan: Plan, drafts: Vec<Draft<'_>>, input: &PlanInput) -> Plan {
         plan.platforms.push(draft.finish(&sharing));
     }
     plan.problems.sort_by_key(|problem| problem.span);
+    plan.doubts = plan.problems.extract_if(.., |problem| problem.is_doubt()).collect();
+    if !plan.doubts.is_empty() {
+        plan.confidence = Confidence::Guess;
+    }
     plan.images = images::join(mentions, input);
     plan.problems.extend(images::lacking(&plan.images, input));
     plan

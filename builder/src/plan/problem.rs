@@ -21,6 +21,11 @@ impl Problem {
         matches!(self.kind, ProblemKind::NoNode | ProblemKind::CannotRun(_))
     }
 
+    /// Returns whether it only says that the plan does not know: BuildKit may well build what is too large to be followed here.
+    pub fn is_doubt(&self) -> bool {
+        matches!(self.kind, ProblemKind::TooLarge | ProblemKind::Expand { source: ExpandError::TooLarge, .. })
+    }
+
     /// Returns whether it is about what a registry told of an image.
     pub fn is_about_images(&self) -> bool {
         matches!(self.kind, ProblemKind::MissingImage { .. } | ProblemKind::LacksPlatform { .. })
@@ -136,7 +141,7 @@ pub enum ProblemKind {
         /// The platforms it has.
         has: Vec<Platform>,
     },
-    /// There are too many steps, or the variables grow without bound.
+    /// There are too many steps, or the variables grow without bound: what comes after is not known.
     #[error("the stages expand to more than can be planned")]
     TooLarge,
     /// The chosen node, the best there is, cannot run a stage.

@@ -487,3 +487,24 @@ fn a_circle_is_told_with_its_path() {
     assert_eq!(made.problems[0].to_string(), "stage \"two\" is used in stage \"one\" before it is defined");
     assert_eq!(made.problems[0].span.map(|span| (span.line, span.column)), Some((2, 13)));
 }
+
+#[test]
+fn a_large_file_in_the_dockerfile_is_planned() {
+    let line = "# a line of a file that is written here\n".repeat(5_000);
+    let text = format!("FROM a\nARG TARGETARCH\nCOPY <<EOF /f\n{line}$TARGETARCH\nEOF\nRUN <<EOF\n{line}EOF\nRUN x\n");
+    let made = plan(&parse(text.as_bytes()).unwrap(), &input("linux/amd64", &[laptop()]));
+    assert_eq!(made.problems, []);
+    assert_eq!((made.confidence, made.doubts.len()), (Confidence::Exact, 0));
+    let taint = made.platforms[0].stages[0].taint.as_ref().map(|taint| (taint.argument.as_str(), taint.line));
+    assert_eq!(taint, Some(("TARGETARCH", 3)));
+}
+
+#[test]
+fn what_is_too_large_to_follow_is_a_doubt_and_stops_nothing() {
+    let text = format!("FROM a\nENV A={}\nENV B=$A$A\nRUN x\n", "x".repeat(40_000));
+    let made = plan(&parse(text.as_bytes()).unwrap(), &input("linux/amd64", &[laptop()]));
+    assert_eq!((made.problems.len(), made.confidence), (0, Confidence::Guess));
+    let doubts: Vec<_> = made.doubts.iter().map(|one| (one.span.unwrap().line, one.to_string())).collect();
+    assert_eq!(doubts, [(3, "cannot expand \"$A$A\"".to_owned())]);
+    assert_eq!(made.platforms[0].stages[0].run_steps, 1);
+}

@@ -18,14 +18,14 @@ use super::resolve::{Resolved, ResolvedBase};
 use super::stage::{ArgPlan, Taint};
 use super::values::{is_port, is_signal};
 use crate::dockerfile::{
-    Assignment, ExpandError, Instruction, Keyword, Mount, MountError, Span, expand, expand_heredoc,
+    Assignment, ExpandError, Instruction, Keyword, LONGEST_HEREDOC, Mount, MountError, Span, expand, expand_heredoc,
 };
 
 /// The hash of everything up to some step.
 pub(super) type Signature = [u8; 32];
 
 /// Most bytes of expanded text in one plan: a file of `ENV A=$B` lines can ask for any amount.
-const MOST_EXPANDED: usize = 64 << 20;
+const MOST_EXPANDED: usize = LONGEST_HEREDOC;
 
 /// Most steps in one plan: ONBUILD triggers multiply.
 const MOST_STEPS: usize = 5_000_000;

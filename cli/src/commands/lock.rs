@@ -7,7 +7,7 @@ use polyarch_builder::plan::plan as make_plan;
 
 use super::Context;
 use super::plan::{output, prepare};
-use super::planning::errors;
+use super::planning::{errors, locked};
 use crate::args::LockArgs;
 use crate::diagnostics::Diagnostic;
 use crate::exit_code::ExitCode;
@@ -31,6 +31,9 @@ pub async fn run(
     let line = |line: u32| prepared.file.line(line).to_owned();
     if let Some(problem) = plan.problems.iter().find(|problem| !problem.is_about_nodes()) {
         return Err(errors::of_plan(problem, &prepared.name, &line));
+    }
+    if let Some(text) = locked::unknown(&plan) {
+        return Err(Diagnostic::message(ExitCode::Plan, text));
     }
     let lock = Lock::of(&plan, &prepared.input).map_err(|unknown| {
         let why = prepared.image_notes.iter().cloned().chain([format!("{} cannot be locked", unknown.join(", "))]);

@@ -15,7 +15,7 @@ use polyarch_registry::oci::Platform;
 
 use super::execute::Means;
 use super::report::NamedFile;
-use crate::commands::planning::{Asked, denied, errors, locked, nodes as facts};
+use crate::commands::planning::{Asked, denied, doubts, errors, locked, nodes as facts};
 use crate::diagnostics::Diagnostic;
 use crate::exit_code::ExitCode;
 use crate::settings::BuildSettings;
@@ -56,6 +56,9 @@ pub(super) fn plan(means: &Means<'_>, nodes: &[Node], platforms: &[Platform]) ->
             }
             check_denied(means, &plan, &asked.name(), &file)?;
             obey_lock(means, &plan, &asked.name(), &file)?;
+            for message in doubts(&plan) {
+                means.events.send(EventKind::Notice { message });
+            }
             warn_of_unused(means, &file);
             by_plan(&plan, nodes)
         }

@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
-use polyarch_builder::plan::{Base, Confidence, ImagePlan, ImageUse, Mode, Plan, StagePlan, Totals, families};
+use polyarch_builder::plan::{Base, ImagePlan, ImageUse, Mode, Plan, StagePlan, Totals, families};
 use polyarch_registry::oci::Platform;
 
+use super::super::planning::doubts;
 use super::Prepared;
 use crate::style::Style;
 use crate::text::{cell, escape, fit, wrap};
@@ -42,13 +43,19 @@ fn head(prepared: &Prepared, plan: &Plan, style: Style) -> String {
         let text = format!("{}: native {}; emulated {emulated}", node.name, families(&node.native).join(", "));
         paragraph(&mut out, "", &text, style);
     }
-    if plan.confidence == Confidence::Guess {
-        let frontend = plan.frontend.as_ref().map_or("", |frontend| frontend.reference.as_str());
-        let text = format!("the frontend {frontend} reads this Dockerfile by its own rules; this plan is a guess");
+    for text in guesses(plan) {
         let lines = wrap(&escape(&text), WIDTH - 9).join("\n         ");
         let _ = writeln!(out, "{} {lines}", style.warning("warning:"));
     }
     out
+}
+
+/// Why a plan cannot be trusted.
+fn guesses(plan: &Plan) -> Vec<String> {
+    let foreign = plan.frontend.as_ref().filter(|frontend| !frontend.is_docker).map(|frontend| {
+        format!("the frontend {} reads this Dockerfile by its own rules; this plan is a guess", frontend.reference)
+    });
+    foreign.into_iter().chain(doubts(plan)).collect()
 }
 
 /// What platforms of a stage have in common.

@@ -4,13 +4,19 @@ use polyarch_builder::dockerfile::Dockerfile;
 use polyarch_builder::lock::{Lock, NotLocked, NotLockedKind};
 use polyarch_builder::plan::Plan;
 
-use super::errors;
+use super::{doubts, errors};
 use crate::diagnostics::Diagnostic;
 use crate::exit_code::ExitCode;
 
 /// Returns what is refused, each with its place.
 pub fn refusals(lock: &Lock, plan: &Plan, file: &Dockerfile, name: &str) -> Vec<Diagnostic> {
-    lock.check(plan, file).iter().map(|found| refusal(found, file, name)).collect()
+    let unknown = unknown(plan).map(|text| Diagnostic::message(ExitCode::Plan, text));
+    unknown.into_iter().chain(lock.check(plan, file).iter().map(|found| refusal(found, file, name))).collect()
+}
+
+/// Why not every image of a plan is known, so that no lock can hold them all; none if they are.
+pub fn unknown(plan: &Plan) -> Option<String> {
+    doubts(plan).into_iter().next().map(|doubt| format!("{doubt}: not every image of this build may be known"))
 }
 
 fn refusal(found: &NotLocked, file: &Dockerfile, name: &str) -> Diagnostic {

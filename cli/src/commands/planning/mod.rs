@@ -15,12 +15,15 @@ use std::fs;
 
 use indexmap::IndexMap;
 use polyarch_builder::dockerfile::{self, Dockerfile};
-use polyarch_builder::plan::{NodeFacts, PlanInput, is_docker_frontend};
+use polyarch_builder::plan::{NodeFacts, Plan, PlanInput, Problem, is_docker_frontend};
 use polyarch_builder::request::{BuildRequest, ContextSource, DockerfileSource};
 use polyarch_registry::oci::Platform;
 
 use crate::diagnostics::Diagnostic;
 use crate::settings::plan::Subject;
+
+/// Most doubts told.
+const MOST_DOUBTS: usize = 5;
 
 /// What a plan is made of, as far as the command line says.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +50,16 @@ impl<'a> From<&'a Subject> for Asked<'a> {
         let Subject { dockerfile, target, build_args, build_contexts, .. } = subject;
         Self { dockerfile, target: target.as_deref(), build_args, build_contexts }
     }
+}
+
+/// Returns a line for everything a plan could not follow.
+pub fn doubts(plan: &Plan) -> Vec<String> {
+    let line = |doubt: &Problem| {
+        let place = doubt.span.map(|span| format!("line {}: ", span.line)).unwrap_or_default();
+        let why = std::error::Error::source(&doubt.kind).map(|why| format!(": {why}")).unwrap_or_default();
+        format!("{place}{doubt}{why}; what comes of it is a guess")
+    };
+    plan.doubts.iter().take(MOST_DOUBTS).map(line).collect()
 }
 
 impl Asked<'_> {
