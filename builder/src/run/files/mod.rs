@@ -37,8 +37,8 @@ pub struct FilesSource<'a> {
     pub worker: &'a Worker,
     /// Registry credentials.
     pub auth: Arc<dyn RegistryAuth>,
-    /// What was built.
-    pub request: &'a BuildRequest,
+    /// What was built, as the daemon got it.
+    pub request: BuildRequest,
     /// The platform.
     pub platform: &'a Platform,
 }

@@ -10,6 +10,7 @@ use super::{Made, Origin};
 use crate::commands::build::auth;
 use crate::commands::build::destination::{self, Destination};
 use crate::commands::build::execute::Means;
+use crate::commands::build::nodes::request_for;
 use crate::commands::build::planning::Place;
 use crate::diagnostics::Diagnostic;
 use crate::exit_code::ExitCode;
@@ -57,10 +58,11 @@ pub(super) async fn tar(means: &Means<'_>, origin: &Origin<'_>, dest: &Dest) -> 
 }
 
 fn files_of<'a>(means: &'a Means<'_>, nodes: &'a [Node], place: &'a Place) -> FilesSource<'a> {
+    let node = &nodes[place.node];
     FilesSource {
-        worker: &nodes[place.node].worker,
+        worker: &node.worker,
         auth: auth::of(means.settings),
-        request: &means.settings.request,
+        request: request_for(means, node),
         platform: &place.platform,
     }
 }
