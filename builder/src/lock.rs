@@ -1,6 +1,6 @@
 //! The lock file: which digest every external image of a Dockerfile stood for. Pure.
 //!
-//! Owns: its form (docs/lock.md), what of a plan it does not cover, and the references it pins. Never: reads or writes a
+//! Owns: its form (docs/images.md), what of a plan it does not cover, and the references it pins. Never: reads or writes a
 //! file, or asks a registry.
 
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use polyarch_registry::oci::{Digest, Platform, Reference};
 use serde::{Deserialize, Serialize};
 
 use crate::dockerfile::{Dockerfile, Span};
-use crate::plan::{Plan, PlanInput};
+use crate::plan::{ImageConfig, ImageFacts, Plan, PlanInput, PlatformImage, plan};
 
 /// Grows with every change that an older polyarch could not obey.
 const VERSION: u32 = 1;
@@ -33,6 +33,10 @@ pub struct LockedImage {
     digest: Digest,
     /// Digest of each platform's manifest.
     platforms: BTreeMap<String, Digest>,
+    /// Of an image that stages begin with: the ONBUILD triggers of each platform that has any. The digest holds them fast,
+    /// and they may name more images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    on_build: Option<BTreeMap<String, Vec<String>>>,
 }
 
 /// Why bytes are not a lock file.
@@ -84,6 +88,9 @@ pub enum NotLockedKind {
         /// The platform that is needed.
         platform: Platform,
     },
+    /// A stage begins with it, and the lock does not say what its triggers are.
+    #[error("image {0} is locked without its ONBUILD triggers, which may name more images")]
+    NoTriggers(String),
     /// A stage has the same name, and what replaces the image would replace the stage.
     #[error("image {0} cannot be locked beside a stage of the same name")]
     StageOfSameName(String),
@@ -105,12 +112,22 @@ impl Lock {
                 continue;
             };
             // Every platform there is, so that the file does not depend on who builds for what.
-            let entry = |one: &crate::plan::PlatformImage| Some((one.platform.to_string(), one.digest.parse().ok()?));
+            let entry = |one: &PlatformImage| Some((one.platform.to_string(), one.digest.parse().ok()?));
             let mut platforms = BTreeMap::new();
             for (platform, digest) in facts.platforms.iter().filter_map(entry) {
                 platforms.entry(platform).or_insert(digest);
             }
-            images.insert(key, LockedImage { digest, platforms });
+            let on_build = match image.platforms.iter().any(|used| used.is_base) {
+                true => match triggers(facts) {
+                    Some(triggers) => Some(triggers),
+                    None => {
+                        unknown.push(image.name.clone());
+                        continue;
+                    }
+                },
+                false => None,
+            };
+            images.insert(key, LockedImage { digest, platforms, on_build });
         }
         if unknown.is_empty() { Ok(Self { version: VERSION, images }) } else { Err(unknown) }
     }
@@ -171,6 +188,7 @@ impl Lock {
         for image in &plan.images {
             let mut add = |kind| found.push(NotLocked { kind, span: image.span });
             let Ok(reference) = image.name.parse::<Reference>().map(|one| one.or_latest()) else { continue };
+            let is_base = image.platforms.iter().any(|used| used.is_base);
             let Some(locked) = self.images.get(&reference.to_string()) else {
                 add(match self.beside(&reference) {
                     Some(locked) => NotLockedKind::OtherDigest { name: image.name.clone(), locked },
@@ -186,9 +204,12 @@ impl Lock {
             {
                 add(NotLockedKind::OtherPlatforms { name: image.name.clone(), platform: used.platform.clone() });
             }
+            if is_base && locked.on_build.is_none() {
+                add(NotLockedKind::NoTriggers(image.name.clone()));
+            }
             let context = context_name(&reference);
             let hides = file.stages.iter().any(|stage| stage.name.as_deref() == Some(context.as_str()));
-            if hides && reference.digest().is_none() {
+            if hides && image.by_name && reference.digest().is_none() {
                 add(NotLockedKind::StageOfSameName(image.name.clone()));
             }
         }
@@ -204,6 +225,39 @@ impl Lock {
         self.images.iter().find(|(key, _)| same(key)).map(|(_, image)| image.digest.clone())
     }
 
+    /// Returns the input with what the lock says about images that were not looked up: what a trigger of a locked image
+    /// names belongs to the plan, too.
+    #[must_use]
+    pub fn fill(&self, file: &Dockerfile, input: &PlanInput) -> PlanInput {
+        let mut input = input.clone();
+        // A trigger begins no stage, so what it names brings no more triggers.
+        for _ in 0..2 {
+            let made = plan(file, &input);
+            let new = made.images.iter().filter(|image| !input.images.contains_key(&image.name));
+            let new: Vec<_> = new.filter_map(|image| Some((image.name.clone(), self.facts(&image.name)?))).collect();
+            input.images.extend(new);
+        }
+        input
+    }
+
+    fn facts(&self, name: &str) -> Option<ImageFacts> {
+        let locked = self.images.get(&name.parse::<Reference>().ok()?.or_latest().to_string())?;
+        let image = |(platform, digest): (&String, &Digest)| {
+            let triggers = locked.on_build.as_ref().map(|all| all.get(platform).cloned().unwrap_or_default());
+            let config = triggers.map(|on_build| ImageConfig { env: None, on_build });
+            Some(PlatformImage { platform: platform.parse().ok()?, digest: digest.to_string(), config })
+        };
+        let platforms: Vec<_> = locked.platforms.iter().filter_map(image).collect();
+        // Of one platform it may be an index or a manifest, which serves every platform.
+        let is_manifest = platforms.len() == 1;
+        Some(ImageFacts { digest: locked.digest.to_string(), is_manifest, index_of_tag: None, platforms })
+    }
+
+    /// Returns the reference with the locked digest, as text.
+    pub fn pin_text(&self, name: &str) -> Option<String> {
+        self.pin(&name.parse().ok()?).map(|reference| reference.to_string())
+    }
+
     /// Returns the named contexts that make a build use the locked digests: name and reference. An image that the
     /// Dockerfile pins needs none.
     pub fn contexts(&self, plan: &Plan) -> BTreeMap<String, String> {
@@ -212,8 +266,20 @@ impl Lock {
             let image = self.images.get(&reference.to_string()).filter(|_| reference.digest().is_none())?;
             Some((context_name(&reference), format!("{reference}@{}", image.digest)))
         };
-        plan.images.iter().filter_map(|image| context(&image.name)).collect()
+        let named = plan.images.iter().filter(|image| image.by_name);
+        named.filter_map(|image| context(&image.name)).collect()
     }
+}
+
+/// The triggers of each platform that has any; none if some platform's configuration was not read.
+fn triggers(facts: &ImageFacts) -> Option<BTreeMap<String, Vec<String>>> {
+    let mut all = BTreeMap::new();
+    for image in &facts.platforms {
+        let config = image.config.as_ref()?;
+        all.entry(image.platform.to_string()).or_insert_with(|| config.on_build.clone());
+    }
+    all.retain(|_, triggers| !triggers.is_empty());
+    Some(all)
 }
 
 /// The name BuildKit compares (`dockerui/namedcontext.go`): the familiar form without `:latest`.
@@ -232,7 +298,7 @@ fn context_name(reference: &Reference) -> String {
 mod tests {
     use super::*;
     use crate::dockerfile::parse;
-    use crate::plan::{ImageFacts, NodeFacts, PlatformImage, plan};
+    use crate::plan::NodeFacts;
 
     fn input(platforms: &str) -> PlanInput {
         let list = |text: &str| text.split_whitespace().map(|one| one.parse().unwrap()).collect::<Vec<Platform>>();
@@ -246,7 +312,7 @@ mod tests {
         let image = |platform: &str| PlatformImage {
             platform: platform.parse().unwrap(),
             digest: Digest::sha256(format!("{text} {platform}")).to_string(),
-            config: None,
+            config: Some(ImageConfig::default()),
         };
         ImageFacts {
             digest: Digest::sha256(text).to_string(),
@@ -292,6 +358,67 @@ mod tests {
         assert_eq!(check("FROM alpine\n", "linux/s390x"), ["1:6 image alpine is not locked for linux/s390x"]);
         let same = check("FROM alpine AS alpine\n", "linux/amd64");
         assert_eq!(same, ["1:6 image alpine cannot be locked beside a stage of the same name"]);
+    }
+
+    fn images(plan: &Plan) -> Vec<&str> {
+        plan.images.iter().map(|image| image.name.as_str()).collect()
+    }
+
+    #[test]
+    fn what_triggers_name_is_locked_and_found_again_without_a_registry() {
+        let file = parse(b"FROM alpine\n").unwrap();
+        let mut known = input("linux/amd64");
+        let mut base = facts("alpine");
+        base.platforms[1].config = Some(ImageConfig { env: None, on_build: vec!["COPY --from=tool:1 / /".into()] });
+        known.images.insert("alpine".to_owned(), base);
+        known.images.insert("tool:1".to_owned(), facts("tool"));
+        let lock = Lock::of(&plan(&file, &known), &known).unwrap();
+        let lock = Lock::parse(lock.render().as_bytes()).unwrap();
+        let filled = lock.fill(&file, &input("linux/amd64"));
+        let made = plan(&file, &filled);
+        assert_eq!(images(&made), ["alpine", "tool:1"]);
+        assert_eq!((made.problems.len(), lock.check(&made, &file)), (0, vec![]));
+        assert!(lock.contexts(&made).contains_key("tool:1"));
+        // Another platform of the image has no triggers.
+        assert_eq!(images(&plan(&file, &lock.fill(&file, &input("linux/arm64")))), ["alpine"]);
+
+        let without = lock.render().replace("tool:1", "other:1").replace("COPY --from=other:1", "COPY --from=tool:1");
+        let lock = Lock::parse(without.as_bytes()).unwrap();
+        let made = plan(&file, &lock.fill(&file, &input("linux/amd64")));
+        let found: Vec<String> = lock.check(&made, &file).iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["image tool:1 is not in the lock file"]);
+    }
+
+    #[test]
+    fn a_base_locked_without_its_triggers_is_refused() {
+        let text = locked().render().replace(",\n      \"on_build\": {}", "");
+        let lock = Lock::parse(text.as_bytes()).unwrap();
+        let of = |text: &str| {
+            let file = parse(text.as_bytes()).unwrap();
+            let made = plan(&file, &lock.fill(&file, &input("linux/amd64")));
+            lock.check(&made, &file).iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let want = "image alpine is locked without its ONBUILD triggers, which may name more images";
+        assert_eq!(of("FROM alpine\n"), [want]);
+        assert_eq!(of("FROM scratch\nCOPY --from=alpine / /\n"), Vec::<String>::new());
+        let mut known = input("linux/amd64");
+        let mut unread = facts("alpine");
+        unread.platforms[0].config = None;
+        known.images.insert("alpine".to_owned(), unread);
+        let file = parse(b"FROM alpine\n").unwrap();
+        assert_eq!(Lock::of(&plan(&file, &known), &known), Err(vec!["alpine".to_owned()]));
+    }
+
+    #[test]
+    fn contexts_and_the_frontend_are_locked_too() {
+        let file = parse(b"# syntax=docker/dockerfile:1\nFROM base AS alpine\n").unwrap();
+        let mut known = input("linux/amd64");
+        known.named_contexts.insert("base".into(), Some("alpine".into()));
+        let made = plan(&file, &known);
+        let found: Vec<String> = locked().check(&made, &file).iter().map(ToString::to_string).collect();
+        // The context is pinned by its own name, so that no stage is replaced.
+        assert_eq!(found, ["image docker/dockerfile:1 is not in the lock file"]);
+        assert_eq!(locked().contexts(&made), BTreeMap::new());
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub struct BuildRequest {
     pub target: Option<String>,
     /// `--build-arg`, resolved against the environment.
     pub build_args: IndexMap<String, String>,
+    /// The image that reads the Dockerfile, whatever its `# syntax=` line names.
+    pub frontend: Option<String>,
     /// `--build-context NAME=…`.
     pub build_contexts: IndexMap<String, ContextSource>,
     /// `--secret`, by id.
@@ -68,6 +70,7 @@ impl BuildRequest {
             platforms: Vec::new(),
             target: None,
             build_args: IndexMap::new(),
+            frontend: None,
             build_contexts: IndexMap::new(),
             secrets: IndexMap::new(),
             ssh: IndexMap::new(),

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use polyarch_testkit::{Index, TestRegistry};
+use polyarch_testkit::{Image, Index, TestRegistry};
 
 /// A registry with `base:1` for two platforms, and a context.
 struct Bench {
@@ -94,5 +94,48 @@ fn a_lock_file_that_is_none_is_refused() {
     for command in ["plan", "build"] {
         let (_, err) = bench.run(&[command, ".", "--locked"], 2);
         assert!(err.contains("it is no lock file: line 1, column"), "{err}");
+    }
+}
+
+#[test]
+fn triggers_contexts_and_the_frontend_are_locked() {
+    let bench = Bench::new();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let http = bench.registry.http();
+    let push = |repository: &str, index: &Index| {
+        runtime.block_on(http.push_index(repository, "1", index)).digest().to_string()
+    };
+    let tool = push("tool", &Index::small(&["linux/amd64"]));
+    let front = push("front", &Index::small(&["linux/amd64"]));
+    let trigger = format!("COPY --from={} /hello /t", bench.registry.reference("tool:1"));
+    let triggered = Image::small("linux/amd64").on_build(&trigger);
+    push("triggered", &Index::new().image(triggered).image(Image::small("linux/arm64")));
+
+    bench.write("# syntax=REG/front:1\nFROM REG/triggered:1\nCOPY --from=ctx /hello /c\n");
+    let context = format!("--build-context=ctx=docker-image://{}", bench.registry.reference("base:1"));
+    let args = [context.as_str(), "--platform=linux/amd64"];
+    bench.run(&[&["lock", "."], &args[..]].concat(), 0);
+    let text = std::fs::read_to_string(bench.lock_file()).unwrap();
+    let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let digest = |name: &str| document["images"][bench.registry.reference(name)]["digest"].clone();
+    assert_eq!(
+        (digest("tool:1"), digest("front:1"), digest("base:1")),
+        (tool.into(), front.into(), bench.digest.clone().into())
+    );
+    let triggers = &document["images"][bench.registry.reference("triggered:1")]["on_build"];
+    assert_eq!(*triggers, serde_json::json!({ "linux/amd64": [trigger] }));
+
+    // Without a registry the lock itself knows what the trigger names.
+    let plan = [&["plan", ".", "--offline", "--locked"], &args[..]].concat();
+    let (out, _) = bench.run(&plan, 0);
+    for name in ["tool:1", "front:1", "base:1", "triggered:1"] {
+        assert!(out.contains(&format!("  {}@sha256:", bench.registry.reference(name))), "{name}: {out}");
+    }
+    for gone in ["tool:1", "front:1", "base:1"] {
+        let mut less = document.clone();
+        less["images"].as_object_mut().unwrap().remove(&bench.registry.reference(gone));
+        std::fs::write(bench.lock_file(), less.to_string()).unwrap();
+        let (_, err) = bench.run(&plan, 3);
+        assert!(err.contains(&format!("{gone} is not in the lock file")), "{err}");
     }
 }

@@ -16,7 +16,7 @@ use tonic::metadata::{Ascii, MetadataValue};
 use super::connect::Worker;
 use super::error::SolveError;
 use super::session::Session;
-use super::solve::FRONTEND;
+use super::solve::frontend;
 use super::status::StatusMapper;
 use crate::event_sink::EventSink;
 
@@ -100,11 +100,12 @@ impl Worker {
 }
 
 fn question(spec: CallSpec) -> gateway::SolveRequest {
+    let frontend = frontend(&spec.frontend_attrs).to_owned();
     let mut options: std::collections::HashMap<_, _> = spec.frontend_attrs.into_iter().collect();
     options.insert("requestid".into(), format!("frontend.{}", spec.method));
     options.insert("frontend.caps".into(), CAPABILITIES.into());
     gateway::SolveRequest {
-        frontend: FRONTEND.into(),
+        frontend,
         frontend_opt: options,
         allow_result_return: true,
         allow_result_array_ref: true,

@@ -15,7 +15,7 @@ use polyarch_registry::oci::{Descriptor, Digest};
 use polyarch_registry::store::StoreError;
 use tokio::time::timeout;
 
-use super::attrs::NO_CACHE;
+use super::attrs::{NO_CACHE, SOURCE};
 use super::connect::Worker;
 use super::error::SolveError;
 use super::export::{Attrs, Export};
@@ -26,7 +26,9 @@ use crate::request::CacheSpec;
 use crate::steps::Steps;
 
 /// BuildKit's built-in Dockerfile frontend; a `# syntax=` line makes it hand over to an image.
-pub(super) const FRONTEND: &str = "dockerfile.v0";
+const FRONTEND: &str = "dockerfile.v0";
+/// The frontend that runs an image as the frontend.
+const GATEWAY: &str = "gateway.v0";
 /// Time the status stream gets to end after the solve; it normally ends at once.
 const STATUS_TAIL: Duration = Duration::from_secs(5);
 /// Time a solve gets to report its own error after its session ended.
@@ -162,11 +164,16 @@ fn store_fault(session: &Session, error: &SolveError) -> Option<Arc<StoreError>>
     }
 }
 
+/// Returns the frontend for these attributes.
+pub(super) fn frontend(attrs: &BTreeMap<String, String>) -> &'static str {
+    if attrs.contains_key(SOURCE) { GATEWAY } else { FRONTEND }
+}
+
 fn request(spec: SolveSpec, session: &str) -> proto::SolveRequest {
     let mut request = proto::SolveRequest {
         r#ref: spec.reference,
         session: session.to_owned(),
-        frontend: FRONTEND.to_owned(),
+        frontend: frontend(&spec.frontend_attrs).to_owned(),
         frontend_attrs: spec.frontend_attrs.into_iter().collect(),
         entitlements: spec.entitlements,
         cache: Some(proto::CacheOptions {

@@ -7,6 +7,8 @@ use super::error::ParseErrorKind;
 pub struct Directives {
     /// `syntax`: the frontend image, without its arguments.
     pub syntax: Option<String>,
+    /// Where that is: the line and the column of the image's name, from 1.
+    pub syntax_at: Option<(u32, u32)>,
     /// `check`: configuration of BuildKit's checks, as written.
     pub check: Option<String>,
     /// `escape`: a backtick instead of the backslash.
@@ -32,7 +34,12 @@ impl Directives {
             }
             seen.push(name);
             match (name, value) {
-                ("syntax", value) => found.syntax = value.split(' ').next().map(str::to_owned),
+                ("syntax", value) => {
+                    let column = line.find(value).map_or(0, |byte| line[..byte].chars().count());
+                    let number = |at: usize| u32::try_from(at + 1).unwrap_or(u32::MAX);
+                    found.syntax = value.split(' ').next().map(str::to_owned);
+                    found.syntax_at = Some((number(at), number(column)));
+                }
                 ("check", value) => found.check = Some(value.to_owned()),
                 (_, "`") => found.backtick = true,
                 (_, "\\") => {}

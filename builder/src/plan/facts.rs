@@ -1,6 +1,6 @@
 //! What a plan is made from, besides the Dockerfile.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use polyarch_registry::oci::Platform;
 use serde::Serialize;
@@ -27,9 +27,9 @@ pub struct PlanInput {
     pub target: Option<String>,
     /// Build arguments by name.
     pub build_args: BTreeMap<String, String>,
-    /// Names of named contexts, as given: they replace stages and images of that name. `NAME::OS/ARCH` does so for that
-    /// platform only.
-    pub named_contexts: BTreeSet<String>,
+    /// Named contexts, by their names as given: they replace stages and images of that name. `NAME::OS/ARCH` does so for
+    /// that platform only. The value is the reference of one that is an image.
+    pub named_contexts: BTreeMap<String, Option<String>>,
     /// Nodes in the order of preference.
     pub nodes: Vec<NodeFacts>,
     /// What is known about external images, by their name as the Dockerfile has it after expansion. One that is not here
@@ -86,8 +86,8 @@ pub struct PlatformImage {
 /// The parts of an image's config that a build depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ImageConfig {
-    /// Environment, in order.
-    pub env: Vec<(String, String)>,
+    /// Environment, in order; none if it is not known.
+    pub env: Option<Vec<(String, String)>>,
     /// ONBUILD triggers, as stored.
     pub on_build: Vec<String>,
 }

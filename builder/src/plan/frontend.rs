@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::dockerfile::Dockerfile;
+use crate::dockerfile::{Dockerfile, Span};
 
 /// The frontend image that reads the Dockerfile.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -28,8 +28,17 @@ pub enum Confidence {
 impl Frontend {
     /// Returns the frontend a Dockerfile or the build argument `BUILDKIT_SYNTAX` names.
     pub fn of(file: &Dockerfile, build_args: &BTreeMap<String, String>) -> Option<Self> {
-        let reference = build_args.get("BUILDKIT_SYNTAX").or(file.directives.syntax.as_ref())?;
-        Some(Self { reference: reference.clone(), is_docker: is_docker_frontend(reference) })
+        let given = build_args.get("BUILDKIT_SYNTAX").or(file.directives.syntax.as_ref())?;
+        // What follows is for the frontend.
+        let reference = given.split_whitespace().next()?;
+        Some(Self { reference: reference.to_owned(), is_docker: is_docker_frontend(reference) })
+    }
+
+    /// Returns where the Dockerfile names it; its first line where a build argument does.
+    pub(super) fn span(file: &Dockerfile, build_args: &BTreeMap<String, String>) -> Span {
+        let written = file.directives.syntax_at.filter(|_| !build_args.contains_key("BUILDKIT_SYNTAX"));
+        let (line, column) = written.unwrap_or((1, 1));
+        Span { line, column, end_line: line }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 
-use polyarch_registry::oci::Platform;
+use polyarch_registry::oci::{Platform, Reference};
 use serde::Serialize;
 
 use super::args::{GlobalInput, global, proxies};
@@ -167,6 +167,14 @@ impl<'a> Planner<'a> {
         Ok(Self { file, input, names, contexts: NamedContexts::new(&input.named_contexts), target })
     }
 
+    /// The frontend's image; BuildKit says what is wrong with a name that is none.
+    fn frontend(&self, node: &NodeFacts) -> Option<Mention> {
+        let frontend = Frontend::of(self.file, &self.input.build_args)?;
+        frontend.reference.parse::<Reference>().ok()?;
+        let span = Frontend::span(self.file, &self.input.build_args);
+        Some(Mention::frontend(&frontend.reference, &node.build_platform, span))
+    }
+
     fn draft(&self, platform: &Platform, node_index: usize, node: &'a NodeFacts) -> Draft<'a> {
         let target_stage = self.file.stages[self.target].name.as_deref().unwrap_or("default");
         let build_args = &self.input.build_args;
@@ -191,9 +199,9 @@ impl<'a> Planner<'a> {
         let walker = Walker { graph: &graph, globals: &globals, build_args, proxies: &proxies, target: &target, told };
         let mut states = walker.run(&reached);
         problems.extend(walker.told.into_inner().problems);
-        let is_context = |name: &str| self.contexts.replaces(name, platform);
-        let mentions = images::mentions(&graph, &reached, &is_context, platform);
+        let mut mentions = images::mentions(&graph, &reached, &self.contexts, platform);
         problems.extend(images::bad_names(&mentions, &graph));
+        mentions.extend(self.frontend(node));
         let mut draft = Draft { platform: platform.clone(), node, node_index, stages: Vec::new(), mentions, problems };
         let final_chain = final_chain(&graph, self.target);
         for stage in reached {

@@ -34,6 +34,8 @@ pub(super) struct Resolved<'a> {
     pub(super) taint: Option<Arc<str>>,
     /// The stage itself is replaced by a named context: none of its instructions run.
     pub(super) replaced: bool,
+    /// The image behind the named context it begins with, or is replaced by.
+    pub(super) context_image: Option<String>,
     /// What the base image's config says, if that is known.
     pub(super) config: Option<&'a ImageConfig>,
     /// The base image's ONBUILD triggers.
@@ -74,11 +76,13 @@ impl<'a> Resolver<'a> {
             platform,
             taint: taint.clone(),
             replaced,
+            context_image: None,
             config: None,
             triggers: Vec::new(),
         };
         if let Some(name) = stage.name.as_deref().filter(|name| self.contexts.replaces(name, &platform)) {
-            return Ok(plain(ResolvedBase::Context(name.to_owned()), platform, true));
+            let context_image = self.contexts.image(name, &platform).map(str::to_owned);
+            return Ok(Resolved { context_image, ..plain(ResolvedBase::Context(name.to_owned()), platform, true) });
         }
         Ok(match self.names.before(&base, earlier.len()) {
             // The platform is the other stage's, whatever the flag says.
@@ -88,14 +92,25 @@ impl<'a> Resolver<'a> {
                 plain(ResolvedBase::Stage(at), platform, false)
             }
             None if base == "scratch" => plain(ResolvedBase::Scratch, self.target.clone(), false),
-            None if self.contexts.replaces(&base, &platform) => plain(ResolvedBase::Context(base), platform, false),
+            None if self.contexts.replaces(&base, &platform) => match self.contexts.image(&base, &platform) {
+                Some(image) => Resolved {
+                    context_image: Some(image.to_owned()),
+                    ..self.on_image(image, stage, plain(ResolvedBase::Context(base), platform, false))?
+                },
+                None => plain(ResolvedBase::Context(base), platform, false),
+            },
             None => {
                 self.check_name(&base).map_err(|kind| Problem { kind, span: Some(at(&stage.base)) })?;
-                let config = self.input.image(&base, &platform).and_then(|image| image.config.as_ref());
-                let triggers = config.map(|config| self.triggers(config, stage)).transpose()?.unwrap_or_default();
-                Resolved { config, triggers, ..plain(ResolvedBase::Image(base), platform, false) }
+                self.on_image(&base.clone(), stage, plain(ResolvedBase::Image(base), platform, false))?
             }
         })
+    }
+
+    /// Adds what the config of the image under a stage says.
+    fn on_image(&self, image: &str, stage: &Stage, on: Resolved<'a>) -> Result<Resolved<'a>, Problem> {
+        let config = self.input.image(image, &on.platform).and_then(|image| image.config.as_ref());
+        let triggers = config.map(|config| self.triggers(config, stage)).transpose()?.unwrap_or_default();
+        Ok(Resolved { config, triggers, ..on })
     }
 
     /// Every FROM must name an image, also in a stage that is not reached.

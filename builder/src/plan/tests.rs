@@ -1,6 +1,6 @@
 //! Whole plans, as text.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use polyarch_registry::oci::Platform;
@@ -245,7 +245,7 @@ COPY --from=copied / /
 #[test]
 fn named_contexts_replace_stages_and_images() {
     let text = "FROM a AS build\nRUN x\nFROM docker.io/library/alpine:latest\nRUN y\nCOPY --from=build / /\n";
-    let names = BTreeSet::from(["build".to_owned(), "alpine".to_owned()]);
+    let names = BTreeMap::from([("build".to_owned(), None), ("alpine".to_owned(), None)]);
     let input = PlanInput { named_contexts: names, ..input("linux/amd64", &[laptop()]) };
     insta::assert_snapshot!(run(text, &input), @r#"
     linux/amd64 on laptop, 0 emulated
@@ -371,7 +371,7 @@ fn says_what_makes_a_stage_differ() {
 fn external_images_have_their_platforms() {
     let text = "FROM --platform=$BUILDPLATFORM golang:1 AS build\nCOPY --from=tool:1 /t /t\nRUN --mount=from=data,target=/d x\nFROM never\nFROM alpine:3\nCOPY --from=build / /\nCOPY --from=ctx / /\n";
     let mut input = input("linux/amd64 linux/arm64", &[laptop()]);
-    input.named_contexts.insert("ctx".into());
+    input.named_contexts.insert("ctx".into(), None);
     let image = |platform: &str, digest: &str| PlatformImage {
         platform: platform.parse().unwrap(),
         digest: digest.into(),
@@ -427,7 +427,7 @@ fn a_base_images_config_counts() {
     let file = parse(text.as_bytes()).unwrap();
     assert!(plan(&file, &input).problems.is_empty(), "the base may have NEEDED");
     let config = ImageConfig {
-        env: vec![("HOME".into(), "/root".into())],
+        env: Some(vec![("HOME".into(), "/root".into())]),
         on_build: vec!["COPY --from=src /a /a".into(), "RUN <<E\ntrigger\nE".into()],
     };
     let image = PlatformImage { platform: input.platforms[0].clone(), digest: "d".into(), config: Some(config) };
@@ -507,4 +507,46 @@ fn what_is_too_large_to_follow_is_a_doubt_and_stops_nothing() {
     let doubts: Vec<_> = made.doubts.iter().map(|one| (one.span.unwrap().line, one.to_string())).collect();
     assert_eq!(doubts, [(3, "cannot expand \"$A$A\"".to_owned())]);
     assert_eq!(made.platforms[0].stages[0].run_steps, 1);
+}
+
+#[test]
+fn images_of_contexts_and_the_frontend_are_images_of_the_plan() {
+    let text = "# syntax = reg/front:1 more\nFROM --platform=$BUILDPLATFORM base AS one\nCOPY --from=tool / /\nFROM plain\nCOPY --from=one / /\n";
+    let mut input = input("linux/arm64", &[laptop()]);
+    for (name, image) in [("base", Some("reg/base:2")), ("tool", Some("reg/tool:1")), ("plain", None)] {
+        input.named_contexts.insert(name.into(), image.map(str::to_owned));
+    }
+    let config = ImageConfig { on_build: vec!["COPY --from=hidden:1 / /".into()], ..ImageConfig::default() };
+    let image = |platform: &str| PlatformImage {
+        platform: platform.parse().unwrap(),
+        digest: "sha256:1".into(),
+        config: Some(config.clone()),
+    };
+    let facts = ImageFacts { platforms: vec![image("linux/amd64"), image("linux/arm64")], ..ImageFacts::default() };
+    input.images.insert("reg/base:2".into(), facts);
+    let made = plan(&parse(text.as_bytes()).unwrap(), &input);
+    assert_eq!(made.problems, []);
+    let shown: Vec<String> = made
+        .images
+        .iter()
+        .flat_map(|image| {
+            let of = |used: &ImageUse| {
+                let (stages, line) = (used.stages.join(","), used.span.line);
+                format!(
+                    "{line}:{} {} {} [{stages}] {} {} {}",
+                    used.span.column, image.name, used.platform, image.is_frontend, image.by_name, used.is_base
+                )
+            };
+            image.platforms.iter().map(of).collect::<Vec<_>>()
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "1:12 reg/front:1 linux/amd64 [] true false false",
+            "2:13 hidden:1 linux/arm64 [one] false true false",
+            "2:32 reg/base:2 linux/amd64 [one] false false true",
+            "3:13 reg/tool:1 linux/arm64 [one] false false false",
+        ]
+    );
 }

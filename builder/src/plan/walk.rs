@@ -121,13 +121,14 @@ impl Walker<'_> {
 
     fn fresh(&self, resolved: &Resolved<'_>, parts: &[&str]) -> StageState {
         let mut env = Env::default();
-        for (name, value) in resolved.config.iter().flat_map(|config| &config.env) {
+        let known = resolved.config.and_then(|config| config.env.as_ref());
+        for (name, value) in known.into_iter().flatten() {
             env.insert(name, Var::plain(value));
         }
         for (name, var) in self.proxies {
             env.insert(name, var.clone());
         }
-        let is_complete = resolved.config.is_some() || resolved.base == ResolvedBase::Scratch;
+        let is_complete = known.is_some() || resolved.base == ResolvedBase::Scratch;
         StageState { env, is_complete, end: hash(&[], parts), runs: Vec::new(), taint: None, args: Vec::new() }
     }
 

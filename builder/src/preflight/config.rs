@@ -10,7 +10,7 @@ struct Document {
     config: Option<Inner>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Inner {
     #[serde(rename = "Env", default)]
     env: Option<Vec<String>>,
@@ -20,14 +20,14 @@ struct Inner {
 
 /// Reads a configuration; what cannot be read says nothing.
 pub(super) fn read(bytes: &[u8]) -> ImageConfig {
-    let document: Option<Document> = serde_json::from_slice(bytes).ok();
-    let Some(inner) = document.and_then(|document| document.config) else { return ImageConfig::default() };
+    let Ok(document) = serde_json::from_slice::<Document>(bytes) else { return ImageConfig::default() };
+    let inner = document.config.unwrap_or_default();
     let pair = |entry: String| match entry.split_once('=') {
         Some((name, value)) => (name.to_owned(), value.to_owned()),
         None => (entry, String::new()),
     };
     ImageConfig {
-        env: inner.env.unwrap_or_default().into_iter().map(pair).collect(),
+        env: Some(inner.env.unwrap_or_default().into_iter().map(pair).collect()),
         on_build: inner.on_build.unwrap_or_default(),
     }
 }
@@ -39,11 +39,17 @@ mod tests {
     #[test]
     fn reads_environment_and_triggers() {
         let config = read(br#"{"config":{"Env":["PATH=/bin","A=b=c","EMPTY"],"OnBuild":["RUN x"],"User":"1"}}"#);
-        let env: Vec<_> = config.env.iter().map(|(name, value)| format!("{name}:{value}")).collect();
+        let env: Vec<_> = config.env.iter().flatten().map(|(name, value)| format!("{name}:{value}")).collect();
         assert_eq!(env, ["PATH:/bin", "A:b=c", "EMPTY:"]);
         assert_eq!(config.on_build, ["RUN x"]);
-        for nothing in ["{}", r#"{"config":null}"#, r#"{"config":{"Env":null,"OnBuild":null}}"#, "[]", "x"] {
-            assert_eq!(read(nothing.as_bytes()), ImageConfig::default(), "{nothing}");
+        for (text, env) in [
+            ("{}", Some(vec![])),
+            (r#"{"config":null}"#, Some(vec![])),
+            (r#"{"config":{"Env":null,"OnBuild":null}}"#, Some(vec![])),
+            ("[1]", None),
+            ("x", None),
+        ] {
+            assert_eq!(read(text.as_bytes()), ImageConfig { env, on_build: Vec::new() }, "{text}");
         }
     }
 }

@@ -16,7 +16,7 @@ use polyarch_registry::resolve::{Resolved, Resolver};
 
 use crate::dockerfile::{Dockerfile, near};
 use crate::lock::Lock;
-use crate::plan::{Base, ImageFacts, Plan, PlanInput, PlatformImage, plan};
+use crate::plan::{ImageFacts, Plan, PlanInput, PlatformImage, plan};
 
 pub use verdict::refusals;
 
@@ -33,6 +33,8 @@ pub enum Depth {
     Presence,
     /// The configurations of base images, too: their environment and their triggers.
     Configs,
+    /// The same, for every platform they have, wanted or not.
+    AllConfigs,
 }
 
 /// How it is looked up.
@@ -113,13 +115,9 @@ fn wanted(made: &Plan, depth: Depth) -> BTreeMap<String, Vec<Platform>> {
     if depth == Depth::Presence {
         return wanted;
     }
-    for stage in made.platforms.iter().flat_map(|one| &one.stages) {
-        if let Base::Image(name) = &stage.base
-            && let Some(platforms) = wanted.get_mut(name)
-            && !platforms.contains(&stage.platform)
-        {
-            platforms.push(stage.platform.clone());
-        }
+    for image in &made.images {
+        let bases = image.platforms.iter().filter(|used| used.is_base).map(|used| used.platform.clone());
+        wanted.entry(image.name.clone()).or_default().extend(bases);
     }
     wanted
 }
@@ -134,7 +132,17 @@ enum Answer {
 async fn one(resolver: &Resolver, name: &str, configs: &[Platform], options: Options<'_>) -> Result<Answer, Unchecked> {
     let Ok(reference) = name.parse::<Reference>() else { return Ok(Answer::NoName) };
     let reference = options.lock.and_then(|lock| lock.pin(&reference)).unwrap_or(reference);
-    let asked = tokio::time::timeout(options.patience, resolver.resolve(&reference, configs)).await;
+    let resolve = async {
+        let found = resolver.resolve(&reference, configs).await?;
+        match &found {
+            Some(one) if options.depth == Depth::AllConfigs && !configs.is_empty() => {
+                let all: Vec<Platform> = one.images.iter().map(|image| image.platform.clone()).collect();
+                resolver.resolve(&reference, &all).await
+            }
+            _ => Ok(found),
+        }
+    };
+    let asked = tokio::time::timeout(options.patience, resolve).await;
     match asked.map_err(|_| Unchecked::Slow(options.patience))?? {
         Some(resolved) => Ok(Answer::There(facts(resolved))),
         None => Ok(Answer::Missing(near_tags(resolver.registry(), &reference).await)),

@@ -161,6 +161,7 @@ fn request(
     let attestations = image::attestations(&args.result)?;
     let sandbox = &args.sandbox;
     let request = BuildRequest {
+        frontend: None,
         platforms,
         target: dockerfile_choice::target(choice),
         build_args: dockerfile_choice::build_args(choice, env)?,

@@ -39,6 +39,8 @@ pub struct Subject {
     pub nodes: NodeChoice,
     /// Whether registries may be asked.
     pub resolve: bool,
+    /// Whether the configurations of base images are read for every platform they have.
+    pub all_configs: bool,
     /// The lock file, if it is to be obeyed.
     pub lock: Option<Lock>,
     /// How registries are reached.
@@ -122,6 +124,8 @@ pub struct LockSettings {
 pub fn resolve_lock(args: &LockArgs, around: &mut Surroundings) -> Result<LockSettings, SettingsError> {
     let nodes = NodeArgs { builder: args.builder.clone(), no_resolve: false, offline: false };
     let mut subject = subject(&args.context, &args.dockerfile, &nodes, &args.registries, around)?;
+    // The lock is the same for whatever platform it is made.
+    subject.all_configs = true;
     // Nodes matter only for `$BUILDPLATFORM` in an image's name.
     subject.nodes = match subject.nodes {
         NodeChoice::Builders(builders) if args.builder.is_empty() => NodeChoice::IfReachable(builders),
@@ -178,6 +182,7 @@ fn subject(
         build_contexts,
         nodes,
         resolve,
+        all_configs: false,
         lock: None,
         registries,
         host_env: host_env(&around.env),

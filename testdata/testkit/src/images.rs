@@ -28,6 +28,7 @@ pub struct Image {
     annotations: BTreeMap<String, String>,
     subject: Option<Descriptor>,
     format: Format,
+    on_build: Vec<String>,
 }
 
 impl Image {
@@ -42,6 +43,7 @@ impl Image {
             annotations: BTreeMap::new(),
             subject: None,
             format: Format::Oci,
+            on_build: Vec::new(),
         }
     }
 
@@ -64,6 +66,13 @@ impl Image {
     #[must_use]
     pub fn annotation(mut self, key: &str, value: &str) -> Self {
         self.annotations.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Adds an ONBUILD trigger to the configuration.
+    #[must_use]
+    pub fn on_build(mut self, trigger: &str) -> Self {
+        self.on_build.push(trigger.to_owned());
         self
     }
 
@@ -114,6 +123,9 @@ impl Image {
         });
         if let Some(variant) = &self.platform.variant {
             config["variant"] = json!(variant);
+        }
+        if !self.on_build.is_empty() {
+            config["config"]["OnBuild"] = json!(self.on_build);
         }
         if let Some(version) = &self.platform.os_version {
             config["os.version"] = json!(version);

@@ -19,6 +19,9 @@ pub use context::local_name;
 /// Stages to execute without the cache; empty for all (BuildKit `frontend/dockerui/config.go`).
 pub(super) const NO_CACHE: &str = "no-cache";
 
+/// The image that reads the Dockerfile, for BuildKit's gateway frontend.
+pub(super) const SOURCE: &str = "source";
+
 /// What the caller resolved on the session side.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SessionNames {
@@ -71,6 +74,11 @@ pub fn frontend_attrs(
     attrs.put("platform", platform);
     if let Some(target) = &request.target {
         attrs.put("target", target);
+    }
+    if let Some(reference) = &request.frontend {
+        // As BuildKit's own frontend hands over (`dockerfile/builder/build.go`, `forwardGateway`).
+        attrs.put(SOURCE, reference);
+        attrs.put("cmdline", reference);
     }
     attrs.prefixed("build-arg:", &request.build_args);
     attrs.prefixed("label:", &request.labels);

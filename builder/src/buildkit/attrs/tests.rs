@@ -76,6 +76,17 @@ fn no_cache_for_everything_is_an_empty_value() {
 }
 
 #[test]
+fn a_pinned_frontend_is_the_gateways() {
+    let request = BuildRequest { frontend: Some("docker/dockerfile:1@sha256:00".into()), ..request() };
+    let expected = [
+        ("cmdline", "docker/dockerfile:1@sha256:00"),
+        ("filename", "Dockerfile"),
+        ("source", "docker/dockerfile:1@sha256:00"),
+    ];
+    check(&request, &SessionNames::default(), &expected);
+}
+
+#[test]
 fn entitlements_are_sorted_and_host_network_implies_its_own() {
     let allow = vec!["security.insecure".to_owned(), "network.host".to_owned()];
     let request = BuildRequest { network: Network::Host, allow, ..request() };

@@ -2,7 +2,7 @@
 //!
 //! Owns: the order of these steps and what ends a build early. Never: builds or publishes by itself; the libraries do.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use polyarch_builder::event::EventKind;
 use polyarch_builder::event_sink::EventSink;
 use polyarch_builder::limits::Limits;
 use polyarch_builder::node::probe::Node;
-use polyarch_builder::request::{BuildRequest, ContextSource};
+use polyarch_builder::request::BuildRequest;
 use polyarch_registry::client::Registry;
 use polyarch_registry::oci::{Platform, Reference};
 use polyarch_registry::store::LayoutStore;
@@ -23,6 +23,7 @@ use super::planning::Place;
 use super::preflight::Ahead;
 use super::solve::Solved;
 use super::{Done, daemon_push, keep, nodes, outputs, planning, report, solve};
+use crate::commands::planning::locked::Pins;
 use crate::commands::{Context, notes};
 use crate::diagnostics::Diagnostic;
 use crate::settings::call::Question;
@@ -39,8 +40,8 @@ pub(super) struct Means<'a> {
     pub(super) events: EventSink,
     /// Cancelled with the context, and by what was found out about images.
     pub(super) stop: CancellationToken,
-    /// References the lock file pins, by the name of the context that makes the build use them.
-    pub(super) pins: OnceLock<BTreeMap<String, String>>,
+    /// References the lock file pins.
+    pub(super) pins: OnceLock<Pins>,
     pub(super) ahead: Option<Ahead>,
 }
 
@@ -48,8 +49,8 @@ impl Means<'_> {
     /// The request, with what the lock file pins.
     pub(super) fn request(&self) -> BuildRequest {
         let mut request = self.settings.request.clone();
-        for (name, reference) in self.pins.get().into_iter().flatten() {
-            request.build_contexts.insert(name.clone(), ContextSource::Image(reference.clone()));
+        if let Some(pins) = self.pins.get() {
+            pins.apply(&mut request);
         }
         request
     }

@@ -15,6 +15,7 @@ use polyarch_registry::oci::Platform;
 
 use super::execute::Means;
 use super::report::NamedFile;
+use crate::commands::planning::locked::Pins;
 use crate::commands::planning::{Asked, denied, doubts, errors, locked, nodes as facts};
 use crate::diagnostics::Diagnostic;
 use crate::exit_code::ExitCode;
@@ -50,7 +51,9 @@ pub(super) fn plan(means: &Means<'_>, nodes: &[Node], platforms: &[Platform]) ->
     let asked = Asked::from(&means.settings.request);
     let places = match read(&asked)? {
         Some(file) => {
-            let plan = make_plan(&file, &asked.input(facts::of(nodes), platforms));
+            let input = asked.input(facts::of(nodes), platforms);
+            let input = means.settings.lock.as_ref().map_or_else(|| input.clone(), |lock| lock.fill(&file, &input));
+            let plan = make_plan(&file, &input);
             if let Some(problem) = plan.problems.first() {
                 return Err(errors::of_plan(problem, &asked.name(), &|line| file.line(line).to_owned()));
             }
@@ -133,7 +136,7 @@ fn obey_lock(means: &Means<'_>, plan: &Plan, name: &str, file: &Dockerfile) -> R
         return Err(refusal);
     }
     // Planned once, so set once.
-    means.pins.get_or_init(|| lock.contexts(plan));
+    means.pins.get_or_init(|| Pins::of(lock, plan, &means.settings.request));
     Ok(())
 }
 

@@ -82,10 +82,11 @@ pub(super) async fn prepare(
     };
     let input = PlanInput { platforms, ..input };
     let found_images = match subject.resolve {
-        true => images::find(&resolver, &file, &input, subject.lock.as_ref()).await,
+        true => images::find(&resolver, &file, &input, subject).await,
         false => Default::default(),
     };
     let input = found_images.apply(&input);
+    let input = subject.lock.as_ref().map_or_else(|| input.clone(), |lock| lock.fill(&file, &input));
     let (image_notes, ignore_file) = (images::notes(&found_images), ignore_file(subject));
     Ok(Prepared { name: asked.name(), file, input, note: found.note, image_notes, ignore_file })
 }

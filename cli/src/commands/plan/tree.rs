@@ -193,7 +193,8 @@ fn images(images: &[ImagePlan], style: Style) -> String {
     for image in images {
         let digest = image.digest.as_deref().filter(|digest| !image.name.contains(digest));
         let digest = digest.map(|digest| format!("@{}", fit(digest, 19))).unwrap_or_default();
-        let _ = writeln!(out, "  {}", fit(&escape(&format!("{}{digest}", image.name)), WIDTH - 2));
+        let frontend = if image.is_frontend { ", the frontend" } else { "" };
+        let _ = writeln!(out, "  {}", fit(&escape(&format!("{}{digest}{frontend}", image.name)), WIDTH - 2));
         let list = |wanted: Option<bool>| {
             let some = image.platforms.iter().filter(|one| one.available == wanted);
             some.map(image_use).collect::<Vec<_>>().join(", ")

@@ -4,13 +4,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use polyarch_builder::dockerfile::Dockerfile;
-use polyarch_builder::lock::Lock;
 use polyarch_builder::plan::PlanInput;
 use polyarch_builder::preflight::{Depth, Options, Preflight, Unchecked, look};
 use polyarch_registry::client::{Registry, RetryPolicy};
 use polyarch_registry::resolve::{ManifestCache, Resolver};
 
 use crate::diagnostics::Diagnostic;
+use crate::settings::plan::Subject;
 
 /// Time for one image. A registry that takes longer is told as one that could not be asked.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -28,8 +28,9 @@ pub fn resolver(registry: &Registry, store: &Path) -> Resolver {
 }
 
 /// Asks registries about every image.
-pub async fn find(resolver: &Resolver, file: &Dockerfile, input: &PlanInput, lock: Option<&Lock>) -> Preflight {
-    look(resolver, file, input, Options { depth: Depth::Configs, patience: PATIENCE, lock }).await
+pub async fn find(resolver: &Resolver, file: &Dockerfile, input: &PlanInput, subject: &Subject) -> Preflight {
+    let depth = if subject.all_configs { Depth::AllConfigs } else { Depth::Configs };
+    look(resolver, file, input, Options { depth, patience: PATIENCE, lock: subject.lock.as_ref() }).await
 }
 
 /// Returns what the user must know about images that could not be checked, one line for each.

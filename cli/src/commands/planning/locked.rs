@@ -1,8 +1,11 @@
-//! `--locked`: what a plan uses that the lock file does not have.
+//! `--locked`: what a plan uses that the lock file does not have, and what the build uses in the place of the rest.
+
+use std::collections::BTreeMap;
 
 use polyarch_builder::dockerfile::Dockerfile;
 use polyarch_builder::lock::{Lock, NotLocked, NotLockedKind};
 use polyarch_builder::plan::Plan;
+use polyarch_builder::request::{BuildRequest, ContextSource};
 
 use super::{doubts, errors};
 use crate::diagnostics::Diagnostic;
@@ -12,6 +15,35 @@ use crate::exit_code::ExitCode;
 pub fn refusals(lock: &Lock, plan: &Plan, file: &Dockerfile, name: &str) -> Vec<Diagnostic> {
     let unknown = unknown(plan).map(|text| Diagnostic::message(ExitCode::Plan, text));
     unknown.into_iter().chain(lock.check(plan, file).iter().map(|found| refusal(found, file, name))).collect()
+}
+
+/// The references a build uses instead of those that were written.
+#[derive(Debug, Clone, Default)]
+pub struct Pins {
+    /// Named contexts that replace the images of the Dockerfile and of triggers.
+    contexts: BTreeMap<String, String>,
+    /// The image that reads the Dockerfile.
+    frontend: Option<String>,
+}
+
+impl Pins {
+    /// Returns what the lock has of a plan, all of which it has.
+    pub fn of(lock: &Lock, plan: &Plan, request: &BuildRequest) -> Self {
+        let own = request.build_contexts.iter().filter_map(|(name, source)| match source {
+            ContextSource::Image(reference) => Some((name.clone(), lock.pin_text(reference)?)),
+            _ => None,
+        });
+        let frontend = plan.frontend.as_ref().and_then(|frontend| lock.pin_text(&frontend.reference));
+        Self { contexts: lock.contexts(plan).into_iter().chain(own).collect(), frontend }
+    }
+
+    /// Changes a request so that it uses them.
+    pub fn apply(&self, request: &mut BuildRequest) {
+        for (name, reference) in &self.contexts {
+            request.build_contexts.insert(name.clone(), ContextSource::Image(reference.clone()));
+        }
+        request.frontend.clone_from(&self.frontend);
+    }
 }
 
 /// Why not every image of a plan is known, so that no lock can hold them all; none if they are.
@@ -27,6 +59,8 @@ fn refusal(found: &NotLocked, file: &Dockerfile, name: &str) -> Diagnostic {
             diagnostic.hint("give the stage another name, or pin the image: NAME@DIGEST")
         }
         NotLockedKind::OtherDigest { .. } => diagnostic.hint("pin that digest, or lock again: polyarch lock"),
-        NotLockedKind::Absent(_) | NotLockedKind::OtherPlatforms { .. } => diagnostic.hint("lock again: polyarch lock"),
+        NotLockedKind::Absent(_) | NotLockedKind::NoTriggers(_) | NotLockedKind::OtherPlatforms { .. } => {
+            diagnostic.hint("lock again: polyarch lock")
+        }
     }
 }

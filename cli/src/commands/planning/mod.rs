@@ -52,6 +52,14 @@ impl<'a> From<&'a Subject> for Asked<'a> {
     }
 }
 
+/// The reference of a named context that is an image.
+fn image(source: &ContextSource) -> Option<String> {
+    match source {
+        ContextSource::Image(reference) => Some(reference.clone()),
+        _ => None,
+    }
+}
+
 /// Returns a line for everything a plan could not follow.
 pub fn doubts(plan: &Plan) -> Vec<String> {
     let line = |doubt: &Problem| {
@@ -106,7 +114,7 @@ impl Asked<'_> {
             platforms: platforms.to_vec(),
             target: self.target.map(str::to_owned),
             build_args: self.build_args.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
-            named_contexts: self.build_contexts.keys().cloned().collect(),
+            named_contexts: self.build_contexts.iter().map(|(name, source)| (name.clone(), image(source))).collect(),
             nodes,
             images: Default::default(),
             missing: Default::default(),
