@@ -56,6 +56,11 @@ impl Collector {
         Self { source, cache, read: OnceMap::default(), fetched: AtomicU64::new(0), cached: AtomicU64::new(0) }
     }
 
+    /// Returns where it reads.
+    pub(super) fn source(&self) -> &dyn ContentSource {
+        &*self.source
+    }
+
     /// Returns how many objects were read from the source, and how many were known.
     pub fn counts(&self) -> (u64, u64) {
         (self.fetched.load(Ordering::Relaxed), self.cached.load(Ordering::Relaxed))

@@ -7,6 +7,7 @@
 //! Adding a rule is a file under `rules` and a line in its table.
 
 pub mod collect;
+mod extras;
 pub mod facts;
 pub mod finding;
 pub mod policy;

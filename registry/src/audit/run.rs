@@ -8,6 +8,7 @@ use std::time::Instant;
 use futures::stream::{StreamExt as _, iter};
 
 use super::collect::{Collector, in_full};
+use super::extras::Extras;
 use super::facts::ImageName;
 use super::finding::Unchecked;
 use super::policy::Policy;
@@ -128,10 +129,11 @@ impl Auditor {
             }
             Job::Local { repository, source, roots } => {
                 let collector = Collector::new(source, None);
+                let extras = Extras::new(self.scope);
                 progress.known += roots.len() as u64;
                 for (tag, root) in roots {
                     let name = ImageName { repository: repository.clone(), tag, digest: root.digest().clone() };
-                    let image = self.judged(&collector, name, root).await;
+                    let image = self.judged(&collector, &extras, name, root).await;
                     add(report, image, progress, tell);
                 }
             }
@@ -148,8 +150,9 @@ impl Auditor {
     ) {
         let source = RegistrySource { registry: self.registry.clone(), repository: repository.clone() };
         let collector = Collector::new(Arc::new(source), self.cache.clone());
+        let extras = Extras::new(self.scope);
         progress.known += names.len() as u64;
-        let work = names.into_iter().map(|name| self.reference(&collector, name));
+        let work = names.into_iter().map(|name| self.reference(&collector, &extras, name));
         let mut work = iter(work).buffer_unordered(PARALLEL);
         while let Some(image) = work.next().await {
             add(report, image, progress, tell);
@@ -159,13 +162,13 @@ impl Auditor {
         report.stats.cached += cached;
     }
 
-    async fn reference(&self, collector: &Collector, reference: Reference) -> ImageReport {
+    async fn reference(&self, collector: &Collector, extras: &Extras, reference: Reference) -> ImageReport {
         let repository = format!("{}/{}", reference.host(), reference.repository());
         let tag = reference.tag().map(str::to_owned);
         match self.registry.get_manifest_as_is(&reference, "").await {
             Ok(root) => {
                 let name = ImageName { repository, tag, digest: root.digest().clone() };
-                self.judged(collector, name, root).await
+                self.judged(collector, extras, name, root).await
             }
             Err(error) => {
                 let reason = match error.kind() {
@@ -186,8 +189,9 @@ impl Auditor {
         }
     }
 
-    async fn judged(&self, collector: &Collector, name: ImageName, root: RawManifest) -> ImageReport {
-        let facts = collector.image(name, root).await;
+    async fn judged(&self, collector: &Collector, extras: &Extras, name: ImageName, root: RawManifest) -> ImageReport {
+        let mut facts = collector.image(name, root).await;
+        extras.fill(collector, &mut facts).await;
         let findings = judge(&facts, &self.policy.expectations(&facts.name.repository));
         ImageReport::new(&facts, findings)
     }

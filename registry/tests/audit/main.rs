@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "clippy.toml allows it in test functions; these are their helpers")]
 
+mod blobs;
 mod platforms;
 mod presence;
 
@@ -9,7 +10,7 @@ use std::sync::Arc;
 
 use polyarch_registry::audit::{Auditor, Expectations, Finding, ImageReport, Job, Policy, Scope};
 use polyarch_registry::client::{Config, Registry};
-use polyarch_registry::verify::StoreSource;
+use polyarch_registry::verify::{ContentSource, StoreSource};
 use polyarch_testkit::Specimen;
 use polyarch_testkit::specimen::Built;
 
@@ -20,9 +21,18 @@ async fn audit(specimen: &Specimen) -> ImageReport {
 
 /// Audits what was built.
 async fn audit_with(built: &Built, wanted: Expectations, scope: Scope) -> ImageReport {
+    audit_source(Arc::new(StoreSource(built.store.clone())), built, wanted, scope).await
+}
+
+/// Audits what was built, read from elsewhere.
+async fn audit_source(
+    source: Arc<dyn ContentSource>,
+    built: &Built,
+    wanted: Expectations,
+    scope: Scope,
+) -> ImageReport {
     let policy = Policy { defaults: wanted };
     let auditor = Auditor::new(Registry::new(Config::default()), None, policy, scope);
-    let source = Arc::new(StoreSource(built.store.clone()));
     let roots = vec![(Some("1".to_owned()), built.root.clone())];
     let job = Job::Local { repository: "oci:specimen".to_owned(), source, roots };
     let mut report = auditor.run(vec![job], &|_| ()).await;

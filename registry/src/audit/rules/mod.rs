@@ -1,7 +1,11 @@
 //! The rules: a file each, and the table.
 
 mod dangling_child;
+mod digest_mismatch;
+mod missing_blob;
 mod platform_mismatch;
+mod size_mismatch;
+mod words;
 
 use super::facts::ImageFacts;
 use super::finding::{Finding, Findings};
@@ -12,7 +16,10 @@ use super::rule::{Check, Rule};
 #[rustfmt::skip]
 static ALL: &[Rule] = &[
     dangling_child::RULE,
+    digest_mismatch::RULE,
+    missing_blob::RULE,
     platform_mismatch::RULE,
+    size_mismatch::RULE,
 ];
 
 /// Returns every rule, by id.

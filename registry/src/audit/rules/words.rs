@@ -1,0 +1,44 @@
+//! Words and places that several rules use.
+
+use crate::audit::facts::Entry;
+use crate::audit::finding::{Place, Severity};
+
+/// Returns where findings about an entry of an index are: its platform, or only its digest.
+pub(super) fn place(entry: &Entry) -> Place {
+    let digest = &entry.descriptor.digest;
+    match entry.platform_image() {
+        Some(image) => image.place(),
+        None if entry.is_attestation() => Place::digest(digest),
+        None => match &entry.descriptor.platform {
+            Some(platform) => Place::platform(platform, digest),
+            None => Place::digest(digest),
+        },
+    }
+}
+
+/// What breaks an attestation breaks no platform.
+pub(super) fn milder(entry: &Entry, severity: Severity) -> Severity {
+    if entry.is_attestation() { severity.min(Severity::Warning) } else { severity }
+}
+
+/// Returns bytes as `999 B`, `12.3 kB`, `4.5 GB` (powers of 1000).
+pub(super) fn bytes(count: u64) -> String {
+    let (mut value, mut unit) = (count as f64, "B");
+    for next in ["kB", "MB", "GB", "TB"] {
+        if value < 999.95 {
+            break;
+        }
+        (value, unit) = (value / 1000.0, next);
+    }
+    if unit == "B" { format!("{count} B") } else { format!("{value:.1} {unit}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_written_as_people_read_them() {
+        assert_eq!([0, 999, 1000, 27_400_000].map(bytes), ["0 B", "999 B", "1.0 kB", "27.4 MB"]);
+    }
+}
