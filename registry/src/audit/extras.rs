@@ -9,8 +9,10 @@ use super::collect::{Collector, in_full};
 use super::facts::{BlobFacts, ImageFacts, Node};
 use super::finding::Unchecked;
 use super::run::Scope;
+use crate::client::Registry;
 use crate::client::once::OnceMap;
-use crate::oci::{Descriptor, Digest, media_type};
+use crate::oci::{Descriptor, Digest, Reference, media_type};
+use crate::verify::SourceError;
 
 /// Questions about one image asked at once. Requests in flight are bounded by the client.
 const PARALLEL: usize = 16;
@@ -18,12 +20,19 @@ const PARALLEL: usize = 16;
 /// What is read of one repository or layout besides its images.
 pub(super) struct Extras {
     scope: Scope,
+    registry: Option<(Registry, Reference)>,
     blobs: OnceMap<Digest, Result<BlobFacts, String>>,
 }
 
 impl Extras {
-    pub(super) fn new(scope: Scope) -> Self {
-        Self { scope, blobs: OnceMap::default() }
+    /// Of a layout or store.
+    pub(super) fn of_layout(scope: Scope) -> Self {
+        Self { scope, registry: None, blobs: OnceMap::default() }
+    }
+
+    /// Of the repository of a reference.
+    pub(super) fn of_repository(scope: Scope, registry: &Registry, repository: &Reference) -> Self {
+        Self { registry: Some((registry.clone(), repository.clone())), ..Self::of_layout(scope) }
     }
 
     /// Adds to an image's facts what the scope asks for.
@@ -40,7 +49,7 @@ impl Extras {
             let Ok(found) = self
                 .blobs
                 .get_or_try_init(&blob.digest, async {
-                    Ok::<_, std::convert::Infallible>(stat(collector, &blob).await)
+                    Ok::<_, std::convert::Infallible>(self.blob(collector, &blob).await)
                 })
                 .await;
             (blob, found)
@@ -58,14 +67,21 @@ impl Extras {
         facts.unchecked.sort_by(|a, b| (&a.what, &a.digest).cmp(&(&b.what, &b.digest)));
         facts.blobs = Some(known);
     }
-}
 
-async fn stat(collector: &Collector, blob: &Descriptor) -> Result<BlobFacts, String> {
-    match collector.source().stat(blob).await {
-        Ok(Some(size)) => Ok(BlobFacts::Present(size)),
-        Ok(None) => Ok(BlobFacts::Missing),
-        Err(crate::verify::SourceError::Missing(_)) => Ok(BlobFacts::Missing),
-        Err(error) => Err(in_full(&error)),
+    async fn blob(&self, collector: &Collector, blob: &Descriptor) -> Result<BlobFacts, String> {
+        let told = match collector.source().stat(blob).await {
+            Ok(Some(size)) => size,
+            Ok(None) | Err(SourceError::Missing(_)) => return Ok(BlobFacts::Missing),
+            Err(error) => return Err(in_full(&error)),
+        };
+        let Some((registry, repository)) = self.registry.as_ref().filter(|_| told > 0) else {
+            return Ok(BlobFacts::Present(told));
+        };
+        match registry.first_byte(repository, blob).await {
+            Ok(Some(size)) => Ok(BlobFacts::Present(size)),
+            Ok(None) => Ok(BlobFacts::Missing),
+            Err(error) => Err(in_full(&error)),
+        }
     }
 }
 

@@ -129,7 +129,7 @@ impl Auditor {
             }
             Job::Local { repository, source, roots } => {
                 let collector = Collector::new(source, None);
-                let extras = Extras::new(self.scope);
+                let extras = Extras::of_layout(self.scope);
                 progress.known += roots.len() as u64;
                 for (tag, root) in roots {
                     let name = ImageName { repository: repository.clone(), tag, digest: root.digest().clone() };
@@ -150,7 +150,7 @@ impl Auditor {
     ) {
         let source = RegistrySource { registry: self.registry.clone(), repository: repository.clone() };
         let collector = Collector::new(Arc::new(source), self.cache.clone());
-        let extras = Extras::new(self.scope);
+        let extras = Extras::of_repository(self.scope, &self.registry, repository);
         progress.known += names.len() as u64;
         let work = names.into_iter().map(|name| self.reference(&collector, &extras, name));
         let mut work = iter(work).buffer_unordered(PARALLEL);

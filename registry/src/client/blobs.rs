@@ -25,6 +25,30 @@ impl Registry {
         Ok(answered.map(|answered| answered.reply.content_length().unwrap_or(want.size)))
     }
 
+    /// Asks for the first byte of a blob, and returns the size of the whole, or `None` if it is not there. Registries may
+    /// answer HEAD from a cache that outlives the blob; bytes come from where they are kept.
+    ///
+    /// # Errors
+    /// See [`ClientError::kind`].
+    pub(crate) async fn first_byte(
+        &self,
+        reference: &Reference,
+        want: &Descriptor,
+    ) -> Result<Option<u64>, ClientError> {
+        let mut call = Call::new(reference, Access::Pull, Method::GET, &path(&want.digest));
+        call.answer = Answer::Blob;
+        call = call.header(header::RANGE, header::HeaderValue::from_static("bytes=0-0"));
+        let Some(answered) = found(self.call(&call).await)? else { return Ok(None) };
+        // One that knows no ranges starts to send everything, which is left unread.
+        let told = match answered.reply.status() {
+            http::StatusCode::PARTIAL_CONTENT => {
+                answered.reply.header(header::CONTENT_RANGE).and_then(super::download::parse_range).and_then(|it| it.1)
+            }
+            _ => answered.reply.content_length(),
+        };
+        Ok(Some(told.unwrap_or(want.size)))
+    }
+
     /// Opens a blob for reading. Size and digest are checked on the way; a broken connection is
     /// continued where it broke.
     ///

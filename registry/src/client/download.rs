@@ -240,7 +240,7 @@ fn position(answered: &Answered, offset: u64, size: u64) -> Result<u64, Fault> {
 }
 
 /// Parses `bytes 5-9/10` or `bytes 5-9/*` to the start and the total.
-fn parse_range(text: &str) -> Option<(u64, Option<u64>)> {
+pub(super) fn parse_range(text: &str) -> Option<(u64, Option<u64>)> {
     let (range, total) = text.trim().strip_prefix("bytes ")?.split_once('/')?;
     let (start, _end) = range.split_once('-')?;
     let total = if total == "*" { None } else { Some(total.parse().ok()?) };

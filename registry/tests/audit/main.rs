@@ -5,6 +5,7 @@
 mod blobs;
 mod platforms;
 mod presence;
+mod published;
 
 use std::sync::Arc;
 
