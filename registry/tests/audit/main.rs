@@ -6,6 +6,7 @@ mod blobs;
 mod platforms;
 mod presence;
 mod published;
+mod shared;
 
 use std::sync::Arc;
 

@@ -4,7 +4,9 @@ mod dangling_child;
 mod digest_mismatch;
 mod missing_blob;
 mod platform_mismatch;
+mod shared_base;
 mod size_mismatch;
+mod steps;
 mod words;
 
 use super::facts::ImageFacts;
@@ -19,6 +21,7 @@ static ALL: &[Rule] = &[
     digest_mismatch::RULE,
     missing_blob::RULE,
     platform_mismatch::RULE,
+    shared_base::RULE,
     size_mismatch::RULE,
 ];
 

@@ -1,6 +1,6 @@
 //! Words and places that several rules use.
 
-use crate::audit::facts::Entry;
+use crate::audit::facts::{Entry, PlatformImage};
 use crate::audit::finding::{Place, Severity};
 
 /// Returns where findings about an entry of an index are: its platform, or only its digest.
@@ -19,6 +19,15 @@ pub(super) fn place(entry: &Entry) -> Place {
 /// What breaks an attestation breaks no platform.
 pub(super) fn milder(entry: &Entry, severity: Severity) -> Severity {
     if entry.is_attestation() { severity.min(Severity::Warning) } else { severity }
+}
+
+/// Returns the platforms as `a and b`, `a, b and c`.
+pub(super) fn names(images: &[&PlatformImage<'_>]) -> String {
+    let mut names: Vec<String> = images.iter().map(|image| image.platform().to_string()).collect();
+    match (names.pop(), names.is_empty()) {
+        (Some(last), false) => format!("{} and {last}", names.join(", ")),
+        (last, _) => last.unwrap_or_default(),
+    }
 }
 
 /// Returns bytes as `999 B`, `12.3 kB`, `4.5 GB` (powers of 1000).
