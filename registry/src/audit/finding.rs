@@ -83,6 +83,16 @@ pub struct Finding {
     /// The reason of the waiver that silences it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waived: Option<String>,
+    /// Whether an earlier audit found it too; see [`super::baseline`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub known: bool,
+}
+
+impl Finding {
+    /// Returns whether it counts: nobody waived it, and it is new.
+    pub fn is_open(&self) -> bool {
+        self.waived.is_none() && !self.known
+    }
 }
 
 /// Something that could not be asked, which says nothing about the image.
@@ -124,6 +134,7 @@ impl Findings {
             fix: self.rule.fix.to_owned(),
             key: String::new(),
             waived: None,
+            known: false,
         });
         let last = self.list.len() - 1;
         &mut self.list[last]

@@ -6,20 +6,25 @@
 //!
 //! Adding a rule is a file under `rules` and a line in its table.
 
+pub mod baseline;
+mod children;
 pub mod collect;
 mod extras;
 pub mod facts;
 pub mod finding;
+mod judged;
+mod merge;
 pub mod policy;
 pub mod report;
 pub mod rule;
 mod rules;
 pub mod run;
 
+pub use baseline::Comparison;
 pub use facts::{ImageFacts, ImageName};
 pub use finding::{Finding, Place, Severity, Unchecked};
 pub use policy::{Expectations, Policy};
-pub use report::{ImageReport, PlatformReport, Report};
+pub use report::{ImageReport, PlatformReport, PlatformState, Report, RepositoryReport, Stats};
 pub use rule::{Cost, Group, Rule};
 pub use rules::{judge, rule, rules};
 pub use run::{Auditor, Job, Progress, Scope};

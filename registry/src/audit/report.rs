@@ -4,8 +4,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::baseline::Comparison;
+use super::children;
 use super::facts::ImageFacts;
 use super::finding::{Finding, Severity, Unchecked};
+use super::run::Scope;
 use crate::oci::Digest;
 
 /// Version of the shape: raised when a field changes its meaning or goes.
@@ -16,17 +19,40 @@ pub const REPORT_VERSION: u32 = 1;
 pub struct Report {
     /// [`REPORT_VERSION`].
     pub version: u32,
+    /// When it was made, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
+    /// What was read: a rule that needs more had no say.
+    #[serde(default)]
+    pub scope: Scope,
     /// Images, by repository and tag.
     pub images: Vec<ImageReport>,
     /// Findings about repositories as a whole, and what could not be listed.
     #[serde(default)]
     pub repositories: Vec<RepositoryReport>,
+    /// How it differs from an earlier one, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<Comparison>,
     /// What it took.
     pub stats: Stats,
 }
 
+impl Default for Report {
+    fn default() -> Self {
+        Self {
+            version: REPORT_VERSION,
+            time: None,
+            scope: Scope::default(),
+            images: Vec::new(),
+            repositories: Vec::new(),
+            comparison: None,
+            stats: Stats::default(),
+        }
+    }
+}
+
 /// One tag or digest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageReport {
     /// `host/name`, or `oci:DIR`.
     pub repository: String,
@@ -36,7 +62,7 @@ pub struct ImageReport {
     /// Digest of its root; none if it could not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
-    /// Its platforms.
+    /// Its platforms, also those that are missing.
     pub platforms: Vec<PlatformReport>,
     /// Attestations beside them.
     pub attestations: usize,
@@ -54,6 +80,9 @@ pub struct PlatformReport {
     pub platform: String,
     /// Digest of its manifest.
     pub digest: Digest,
+    /// What became of reading it.
+    #[serde(default, skip_serializing_if = "PlatformState::is_read")]
+    pub state: PlatformState,
     /// Bytes of its layers.
     pub size: u64,
     /// Number of its layers.
@@ -61,6 +90,31 @@ pub struct PlatformReport {
     /// RFC 3339, as written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
+    /// What of it could not be asked, as [`Unchecked::what`] calls it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unchecked: Vec<String>,
+}
+
+/// What became of reading a platform's manifest.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PlatformState {
+    /// It was read.
+    #[default]
+    Read,
+    /// It is not there.
+    Missing,
+    /// Nobody knows.
+    Unchecked,
+    /// It is no manifest polyarch reads, or not the one its digest says.
+    Unusable,
+}
+
+impl PlatformState {
+    /// Returns whether there is anything to judge.
+    pub fn is_read(&self) -> bool {
+        *self == Self::Read
+    }
 }
 
 /// A repository as a whole.
@@ -96,18 +150,11 @@ impl ImageReport {
                 .cmp(&a.severity)
                 .then_with(|| (&a.rule, &a.platform, &a.key).cmp(&(&b.rule, &b.platform, &b.key)))
         });
-        let platforms = facts.platforms().into_iter().map(|image| PlatformReport {
-            platform: image.platform().to_string(),
-            digest: image.descriptor.digest.clone(),
-            size: image.size(),
-            layers: image.manifest.view.layers.len(),
-            created: image.config.and_then(|config| config.view.created.clone()),
-        });
         Self {
             repository: facts.name.repository.clone(),
             tag: facts.name.tag.clone(),
             digest: Some(facts.name.digest.clone()),
-            platforms: platforms.collect(),
+            platforms: children::of(facts),
             attestations: facts.entries().iter().filter(|entry| entry.is_attestation()).count(),
             findings,
             unchecked: facts.unchecked.clone(),
@@ -123,7 +170,7 @@ impl ImageReport {
         }
     }
 
-    /// Returns the worst severity of what is not waived.
+    /// Returns the worst severity of what is neither waived nor known.
     pub fn worst(&self) -> Option<Severity> {
         worst(&self.findings)
     }
@@ -136,7 +183,7 @@ impl Report {
         images.chain(self.repositories.iter().flat_map(|repository| &repository.findings))
     }
 
-    /// Returns the worst severity of what is not waived.
+    /// Returns the worst severity of what is neither waived nor known.
     pub fn worst(&self) -> Option<Severity> {
         worst(self.findings())
     }
@@ -149,5 +196,5 @@ impl Report {
 }
 
 fn worst<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Option<Severity> {
-    findings.into_iter().filter(|finding| finding.waived.is_none()).map(|finding| finding.severity).max()
+    findings.into_iter().filter(|finding| finding.is_open()).map(|finding| finding.severity).max()
 }

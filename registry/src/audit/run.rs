@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures::stream::{StreamExt as _, iter};
+use serde::{Deserialize, Serialize};
 
 use super::collect::{Collector, in_full};
 use super::extras::Extras;
 use super::facts::ImageName;
 use super::finding::Unchecked;
 use super::policy::Policy;
-use super::report::{ImageReport, REPORT_VERSION, Report, RepositoryReport, Stats};
+use super::report::{ImageReport, Report, RepositoryReport};
 use super::rules::judge;
 use crate::client::{ErrorKind, Registry};
 use crate::oci::{RawManifest, Reference};
@@ -24,7 +25,8 @@ use crate::verify::ContentSource;
 const PARALLEL: usize = 32;
 
 /// What is read besides manifests and configurations.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Scope {
     /// Whether each blob is there.
     pub blobs: bool,
@@ -91,8 +93,7 @@ impl Auditor {
     /// Audits everything asked for; `tell` hears how far it is.
     pub async fn run(&self, jobs: Vec<Job>, tell: &(dyn Fn(Progress) + Sync)) -> Report {
         let start = Instant::now();
-        let mut report =
-            Report { version: REPORT_VERSION, images: Vec::new(), repositories: Vec::new(), stats: Stats::default() };
+        let mut report = Report { scope: self.scope, ..Report::default() };
         let mut progress = Progress::default();
         for job in jobs {
             self.job(job, &mut report, &mut progress, tell).await;
@@ -180,10 +181,8 @@ impl Auditor {
                     repository,
                     tag,
                     digest: reference.digest().cloned(),
-                    platforms: Vec::new(),
-                    attestations: 0,
-                    findings: Vec::new(),
                     unchecked: vec![unchecked],
+                    ..ImageReport::default()
                 }
             }
         }

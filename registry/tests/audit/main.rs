@@ -7,6 +7,7 @@ mod platforms;
 mod presence;
 mod published;
 mod shared;
+mod report;
 
 use std::sync::Arc;
 
