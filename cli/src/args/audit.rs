@@ -1,10 +1,9 @@
 //! `polyarch audit`.
 
-use std::path::PathBuf;
-
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 
 use super::RegistryAccess;
+use super::audit_output::{AuditOutput, MergeArgs, RulesArgs};
 
 /// Find what is wrong with published multi-arch images.
 #[derive(Debug, Args)]
@@ -20,14 +19,8 @@ pub struct AuditArgs {
     #[command(flatten)]
     pub scope: ScopeArgs,
     /// How the report is written
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    pub format: AuditFormat,
-    /// Write the report to a file instead of stdout
-    #[arg(short, long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
-    /// Mildest finding that makes the command end with code 7
-    #[arg(long, value_name = "SEVERITY", default_value = "error")]
-    pub fail_on: FailOn,
+    #[command(flatten)]
+    pub output: AuditOutput,
     /// How registries are reached.
     #[command(flatten)]
     pub registries: RegistryAccess,
@@ -50,35 +43,15 @@ pub struct ScopeArgs {
     pub deep: bool,
 }
 
-/// How an audit's report is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum AuditFormat {
-    /// For people
-    Text,
-    /// One JSON document, see docs/audit.md
-    Json,
-}
-
-/// What makes an audit fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum FailOn {
-    /// Errors
-    Error,
-    /// Warnings and errors
-    Warning,
-    /// Any finding
-    Info,
-    /// Nothing
-    Never,
-}
-
 /// What else can be done with rules.
 #[derive(Debug, Subcommand)]
 pub enum AuditCommand {
     /// List the rules
-    Rules,
+    Rules(RulesArgs),
     /// Explain a rule: what it finds, how that comes about, what to do
     Explain(ExplainArgs),
+    /// Join reports in JSON, such as those of shards, into one
+    Merge(MergeArgs),
 }
 
 /// Explain a rule.

@@ -6,6 +6,7 @@
 #![allow(rustdoc::broken_intra_doc_links, reason = "the brackets of help texts mean `optional`")]
 
 pub mod audit;
+pub mod audit_output;
 pub mod build;
 pub mod copy;
 pub mod diff;

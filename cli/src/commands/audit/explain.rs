@@ -4,9 +4,11 @@ use std::fmt::Write as _;
 
 use polyarch_registry::audit::{Rule, rule, rules};
 
+use crate::args::audit_output::RulesFormat;
 use crate::commands::{Context, table};
 use crate::diagnostics::Diagnostic;
 use crate::exit_code::ExitCode;
+use crate::report::audit;
 use crate::style::Style;
 use crate::text::wrap;
 
@@ -16,7 +18,12 @@ const WIDTH: usize = 80;
 ///
 /// # Errors
 /// stdout cannot be written.
-pub fn list(context: &Context) -> Result<ExitCode, Diagnostic> {
+pub fn list(format: RulesFormat, context: &Context) -> Result<ExitCode, Diagnostic> {
+    match format {
+        RulesFormat::Text => {}
+        RulesFormat::Json => return context.console.result(audit::rules::json()?).map(|()| ExitCode::Done),
+        RulesFormat::Markdown => return context.console.result(audit::rules::page()).map(|()| ExitCode::Done),
+    }
     let rows: Vec<[String; 3]> = rules()
         .iter()
         .map(|rule| [rule.id.to_owned(), rule.severity.name().to_owned(), rule.title.to_owned()])

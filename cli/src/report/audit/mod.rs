@@ -1,4 +1,46 @@
 //! An audit's report in every format. Pure: a report in, text out; each format escapes in its own way what registries said.
 
+pub mod fold;
 pub mod json;
+pub mod matrix;
+pub mod rules;
+pub mod tally;
 pub mod text;
+
+#[cfg(test)]
+mod tests;
+
+use polyarch_registry::audit::Report;
+
+use crate::args::audit_output::AuditFormat;
+use crate::diagnostics::Diagnostic;
+use crate::style::Style;
+
+/// Returns a report in a format.
+///
+/// # Errors
+/// None that a report can cause.
+pub fn render(format: AuditFormat, report: &Report, style: Style) -> Result<String, Diagnostic> {
+    match format {
+        AuditFormat::Text => Ok(text::render(report, style)),
+        AuditFormat::Json => json::render(report),
+    }
+}
+
+/// Longest text of a registry that is shown, in characters. Findings have some hundred.
+const LONGEST: usize = 2000;
+
+/// Returns text of a registry on one line and bounded; it is not escaped yet.
+pub(super) fn one_line(text: &str) -> String {
+    let mut short: String =
+        text.chars().take(LONGEST).map(|c| if matches!(c, '\n' | '\r') { ' ' } else { c }).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}
+
+/// Returns `1 image`, `2 images`.
+pub(super) fn plural(count: usize, name: &str) -> String {
+    format!("{count} {name}{}", if count == 1 { "" } else { "s" })
+}

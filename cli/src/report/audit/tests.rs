@@ -1,0 +1,152 @@
+//! Every format of one report, and of one whose texts want to get out.
+
+use polyarch_registry::audit::{ImageReport, Report};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::style::Style;
+
+/// What a registry may say to get out of a format.
+const HOSTILE: &str = "\u{1b}[31mred\u{7} ]]> </script><img src=x onerror=alert(1)> | `code` **b** [l](javascript:x) \u{202e}evil\u{2066} \
+    \u{2028}line\u{0}\u{fffe}\u{9b}1m\n::error::owned\n## heading\n| a | b |\n@team \"q\" 'q' &amp; \u{200b}";
+
+fn digest(digit: char) -> String {
+    format!("sha256:{}", digit.to_string().repeat(64))
+}
+
+fn platform(name: &str, digit: char) -> Value {
+    json!({"platform": name, "digest": digest(digit), "size": 4_560_000, "layers": 3, "created": "2026-01-02T03:04:05Z"})
+}
+
+fn finding(rule: &str, severity: &str, platform: Option<&str>, message: &str) -> Value {
+    json!({"rule": rule, "severity": severity, "platform": platform, "digest": digest('e'), "message": message,
+        "fix": "push the platform again, or copy it from a registry that still has it; exclude children of indexes from cleanup"})
+}
+
+fn image(tag: &str, platforms: Value, findings: Value, unchecked: Value) -> Value {
+    json!({"repository": "registry.example.com/team/app", "tag": tag, "digest": digest('a'), "platforms": platforms,
+        "attestations": 2, "findings": findings, "unchecked": unchecked})
+}
+
+/// One image of everything: broken, the same in other tags, not checked, known, waived, clean; and a repository.
+fn report() -> Report {
+    let both = json!([platform("linux/amd64", 'b'), platform("linux/arm64", 'c')]);
+    let mut missing = platform("linux/arm64", 'c');
+    missing["state"] = json!("missing");
+    let message = format!("{} is not there", digest('c'));
+    let dangling = || finding("dangling-child", "error", Some("linux/arm64"), &message);
+    let mismatch = |platform| {
+        let mut one =
+            finding("platform-mismatch", "warning", Some(platform), "the configuration says another platform");
+        one["fix"] = json!("build it for the platform it is listed as");
+        one
+    };
+    let (mut known, mut waived) = (mismatch("linux/amd64"), mismatch("linux/arm64"));
+    known["known"] = json!(true);
+    waived["waived"] = json!("agreed with the team until the end of the year");
+    let mut unread = platform("linux/arm64", 'c');
+    unread["unchecked"] = json!(["configuration"]);
+    let reason = "GET https://registry.example.com/v2/team/app/blobs: 503 Service Unavailable after 5 tries";
+    let broken = |tag| image(tag, json!([platform("linux/amd64", 'b'), missing]), json!([dangling()]), json!([]));
+    let images = json!([
+        broken("1.2"),
+        broken("1.3"),
+        broken("latest"),
+        image("2.0", both.clone(), json!([known, waived]), json!([])),
+        image("2.1", both.clone(), json!([]), json!([])),
+        image("2.2", both.clone(), json!([]), json!([])),
+        image(
+            "3.0",
+            json!([platform("linux/amd64", 'b'), unread]),
+            json!([mismatch("linux/amd64")]),
+            json!([{"what": "configuration", "digest": digest('f'), "reason": reason}])
+        ),
+        image("3.1", both, json!([mismatch("linux/amd64"), mismatch("linux/arm64")]), json!([])),
+    ]);
+    let repository = json!({"repository": "registry.example.com/team/app",
+        "findings": [{"rule": "some-new-rule", "severity": "info", "message": "tags differ only in case: App, app", "fix": "rename one"}]});
+    let fixed = json!({"repository": "registry.example.com/team/app", "tag": "2.1", "rule": "dangling-child",
+        "severity": "error", "platform": "linux/amd64", "message": "it was not there"});
+    let stats = json!({"images": 8, "fetched": 40, "cached": 2, "seconds": 1.25});
+    serde_json::from_value(json!({
+        "version": 1, "time": "2026-01-02T03:04:05Z", "scope": {"blobs": true}, "images": images,
+        "repositories": [repository], "comparison": {"new": 6, "known": 1, "fixed": [fixed]}, "stats": stats,
+    }))
+    .unwrap()
+}
+
+/// A report every text of which is hostile.
+fn hostile() -> Report {
+    let mut image = image(HOSTILE, json!([platform(HOSTILE, 'b')]), json!([]), json!([]));
+    image["repository"] = json!(format!("registry.example.com/{HOSTILE}"));
+    let (mut one, mut waived) =
+        (finding("dangling-child", "error", Some(HOSTILE), HOSTILE), finding(HOSTILE, "info", None, HOSTILE));
+    one["fix"] = json!(HOSTILE);
+    waived["waived"] = json!(HOSTILE);
+    waived["key"] = json!(HOSTILE);
+    let mut unwaived = finding(HOSTILE, "warning", None, HOSTILE);
+    unwaived["known"] = json!(true);
+    image["findings"] = json!([one, waived, unwaived]);
+    image["unchecked"] = json!([{"what": HOSTILE, "reason": HOSTILE}]);
+    let fixed =
+        json!({"repository": HOSTILE, "tag": HOSTILE, "rule": HOSTILE, "severity": "error", "message": HOSTILE});
+    let stats = json!({"images": 1, "fetched": 1, "cached": 0, "seconds": 0.5});
+    let repository = json!({"repository": HOSTILE, "findings": [finding(HOSTILE, "info", None, HOSTILE)],
+        "unchecked": [{"what": HOSTILE, "reason": HOSTILE}]});
+    serde_json::from_value(json!({
+        "version": 1, "time": HOSTILE, "images": [image], "repositories": [repository],
+        "comparison": {"new": 1, "known": 1, "fixed": [fixed]}, "stats": stats,
+    }))
+    .unwrap()
+}
+
+/// No control but line feeds, nothing that reorders, and no line a runner takes for a command.
+#[track_caller]
+fn assert_tame(text: &str) {
+    for line in text.lines() {
+        let wild = line.chars().find(|c| c.is_control() || ('\u{202a}'..='\u{202e}').contains(c) || *c == '\u{2066}');
+        assert_eq!(wild, None, "{line:?}");
+        assert!(!line.trim_start().starts_with("::") && !line.trim_start().starts_with("##["), "{line:?}");
+    }
+    assert!(!text.contains('\u{2028}'));
+}
+
+#[test]
+fn text() {
+    let plain = text::render(&report(), Style::plain());
+    insta::assert_snapshot!("text", plain);
+    let long: Vec<&str> = plain.lines().filter(|line| line.chars().count() > 80).collect();
+    assert_eq!(long, [""; 0]);
+    let colored = text::render(&report(), Style::new(true));
+    let uncolored = console::strip_ansi_codes(&colored);
+    assert!(uncolored.lines().map(str::trim_end).eq(plain.lines()), "colour adds nothing");
+    assert_tame(&text::render(&hostile(), Style::plain()));
+}
+
+#[test]
+fn text_of_one_clean_image_has_its_table() {
+    let mut report = report();
+    report.images.retain(|image| image.tag.as_deref() == Some("2.1"));
+    (report.repositories, report.comparison) = (Vec::new(), None);
+    insta::assert_snapshot!("text_clean", text::render(&report, Style::plain()));
+}
+
+#[test]
+fn text_names_some_of_many_tags() {
+    let mut report = report();
+    let first = report.images.remove(0);
+    report.images = (0..50).map(|n| ImageReport { tag: Some(format!("1.{n}")), ..first.clone() }).collect();
+    let text = text::render(&report, Style::plain());
+    assert!(text.contains("and 49 more tags: 1.1, 1.2, 1.3"), "{text}");
+    assert_eq!(text.matches("[dangling-child]").count(), 1);
+}
+
+#[test]
+fn json() {
+    let text = json::render(&report()).unwrap();
+    insta::assert_snapshot!("json", text);
+    assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report());
+    let wild = json::render(&hostile()).unwrap();
+    assert_tame(&wild);
+    assert_eq!(serde_json::from_str::<Report>(&wild).unwrap(), hostile(), "nothing is lost by escaping");
+}
