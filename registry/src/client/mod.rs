@@ -12,6 +12,7 @@
 //! operations of the specification.
 
 mod address;
+mod any_certificate;
 mod auth;
 mod blobs;
 mod budget;
@@ -52,6 +53,7 @@ use std::time::Duration;
 use http::Method;
 use tokio::sync::Semaphore;
 
+pub use any_certificate::AnyCertificate;
 pub use auth::challenge::{Challenge, select as select_challenge};
 pub use auth::{LentToken, TokenLoan};
 pub use credentials::{Credential, CredentialError, CredentialSources};

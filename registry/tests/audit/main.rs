@@ -6,8 +6,8 @@ mod blobs;
 mod platforms;
 mod presence;
 mod published;
-mod shared;
 mod report;
+mod shared;
 
 use std::sync::Arc;
 
