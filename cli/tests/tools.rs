@@ -113,6 +113,52 @@ fn an_archive_has_everything() {
     assert_eq!(std::fs::read_dir(home.dir.path()).unwrap().count(), left + 1);
 }
 
+/// A tar as `docker save` wrote it before Docker 25: a directory for each layer, no layout.
+fn legacy(path: &std::path::Path, images: usize) -> String {
+    let mut inner = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_ustar();
+    header.set_size(5);
+    inner.append_data(&mut header, "etc/motd", &b"hello"[..]).unwrap();
+    let layer = inner.into_inner().unwrap();
+    let diff_id = polyarch_registry::oci::Digest::sha256(&layer);
+    // Spaces that a parser would lose.
+    let config = format!(
+        r#"{{ "architecture":"amd64",  "os":"linux", "rootfs":{{"type":"layers","diff_ids":["{diff_id}"]}} }}"#
+    );
+    let digest = polyarch_registry::oci::Digest::sha256(&config);
+    let name = format!("{}.json", digest.encoded());
+    let image = serde_json::json!({"Config": name, "RepoTags": ["old:1"], "Layers": ["abc/layer.tar"]});
+    let list = serde_json::to_string(&vec![image; images]).unwrap();
+    let mut outer = tar::Builder::new(std::fs::File::create(path).unwrap());
+    for (name, bytes) in [("abc/VERSION", b"1.0" as &[u8]), ("abc/layer.tar", &layer), (&name, config.as_bytes())] {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(bytes.len() as u64);
+        outer.append_data(&mut header, name, bytes).unwrap();
+    }
+    let mut header = tar::Header::new_ustar();
+    header.set_size(list.len() as u64);
+    outer.append_data(&mut header, "manifest.json", list.as_bytes()).unwrap();
+    outer.into_inner().unwrap();
+    digest.to_string()
+}
+
+#[test]
+fn an_archive_of_an_old_docker_keeps_its_configuration() {
+    let home = Home::new();
+    let config = legacy(&home.path("old.tar"), 1);
+    let (out, _) = check(&home.run(&["copy", "docker-archive:old.tar", &home.at("old:1")]), 0);
+    assert!(out.contains(&format!("one was made around its configuration {config}")), "{out}");
+    assert_eq!(home.json(&["manifest", "get", &home.at("old:1")])["config"]["digest"], config.as_str());
+    check(&home.run(&["verify", "--deep", &home.at("old:1")]), 0);
+    let digest = home.digest("old:1");
+    check(&home.run(&["copy", "docker-archive:old.tar", "oci:again:1"]), 0);
+    let (out, _) = check(&home.run(&["copy", "-q", "oci:again:1", &home.at("old:2")]), 0);
+    assert_eq!(out.trim(), digest, "the same archive gives the same manifest");
+    legacy(&home.path("two.tar"), 2);
+    let (_, err) = check(&home.run(&["copy", "docker-archive:two.tar", &home.at("old:3")]), 2);
+    assert!(err.contains("2 images instead of one"), "{err}");
+}
+
 #[test]
 fn names_are_listed_given_and_taken() {
     let home = Home::new();

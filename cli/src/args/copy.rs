@@ -15,12 +15,13 @@ Examples:
   polyarch copy docker.io/library/alpine:3.20 localhost:5000/alpine:3.20
   polyarch copy --platform linux/amd64,linux/arm64 ghcr.io/o/app:1 oci:app:1
   polyarch copy --all-tags registry.example.com/a/app localhost:5000/app
-  polyarch copy localhost:5000/app:1 docker-archive:app.tar")]
+  polyarch copy localhost:5000/app:1 docker-archive:app.tar
+  polyarch copy docker-daemon:app:1 registry.example.com/app:1")]
 pub struct CopyArgs {
-    /// Registry reference, oci:DIR[:NAME][@DIGEST], store:NAME[@DIGEST] or docker-archive:FILE
+    /// Registry reference, oci:DIR[:NAME][@DIGEST], store:NAME[@DIGEST], docker-archive:FILE or docker-daemon:IMAGE
     #[arg(value_name = "SRC")]
     pub source: String,
-    /// Registry reference, oci:DIR[:NAME] or docker-archive:FILE; without a tag it is the source's
+    /// Registry reference, oci:DIR[:NAME], docker-archive:FILE or docker-daemon:IMAGE; without a tag it is the source's
     #[arg(value_name = "DST")]
     pub destination: String,
     /// Only these platforms of an index, with their attestations: the index, and so its digest, is another one

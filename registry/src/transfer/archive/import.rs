@@ -4,13 +4,14 @@
 //! extended headers are passed over, so that no number in the tar decides how much is held in memory.
 //! Never: writes a file under a name from the tar.
 
-use std::fs::File;
-use std::io::Read;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use serde::Deserialize;
+use tokio::io::AsyncRead;
 use tokio::runtime::Handle;
+use tokio_util::io::SyncIoBridge;
 
 use crate::oci::{Descriptor, Digest};
 use crate::store::{BlobStore as _, Expect, LayoutStore, StoreError};
@@ -55,16 +56,35 @@ struct List {
 /// # Errors
 /// [`ImportError`]; then nothing new is listed.
 pub async fn import(path: &Path, into: &LayoutStore) -> Result<(), ImportError> {
-    let (file, store, runtime) = (path.to_owned(), into.clone(), Handle::current());
-    let work = tokio::task::spawn_blocking(move || read(&file, &store, &runtime)).await;
-    let broken = |error| ImportError::Tar { path: path.to_owned(), source: std::io::Error::other(error) };
+    let file = tokio::fs::File::open(path).await;
+    let file = file.map_err(|source| ImportError::Tar { path: path.to_owned(), source })?;
+    import_from(file, path, into).await
+}
+
+/// [`import`] of a tar as it comes; `name` is what errors call it. Dropping the future drops the stream with what is
+/// read next of it.
+///
+/// # Errors
+/// [`ImportError`]; then nothing new is listed.
+pub async fn import_from(
+    tar: impl AsyncRead + Send + Unpin + 'static,
+    name: &Path,
+    into: &LayoutStore,
+) -> Result<(), ImportError> {
+    let (path, store, runtime) = (name.to_owned(), into.clone(), Handle::current());
+    let work = move || {
+        let tar = SyncIoBridge::new_with_handle(tar, runtime.clone());
+        read(BufReader::with_capacity(CHUNK, tar), &path, &store, &runtime)
+    };
+    let work = tokio::task::spawn_blocking(work).await;
+    let broken = |error| ImportError::Tar { path: name.to_owned(), source: std::io::Error::other(error) };
     let entries = work.map_err(broken)??;
     Ok(into.put_roots(entries).await?)
 }
 
-fn read(path: &Path, store: &LayoutStore, runtime: &Handle) -> Result<Vec<Descriptor>, ImportError> {
+fn read(tar: impl Read, path: &Path, store: &LayoutStore, runtime: &Handle) -> Result<Vec<Descriptor>, ImportError> {
     let failed = |source| ImportError::Tar { path: path.to_owned(), source };
-    let mut archive = tar::Archive::new(File::open(path).map_err(failed)?);
+    let mut archive = tar::Archive::new(tar);
     let mut list = None;
     for (number, entry) in archive.entries().map_err(failed)?.raw(true).enumerate() {
         if number >= MOST_ENTRIES {

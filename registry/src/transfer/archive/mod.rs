@@ -16,7 +16,7 @@ use super::graph::{Graph, Node};
 use crate::oci::{Descriptor, Digest, Manifest, media_type};
 use crate::store::{BlobStore, BlobStoreExt as _, StoreError};
 
-pub use import::{ImportError, import};
+pub use import::{ImportError, import, import_from};
 pub use stream::Progress;
 
 /// The file that makes a directory or tar an OCI layout (image-spec, image-layout.md).
