@@ -2,11 +2,16 @@
 
 mod dangling_child;
 mod digest_mismatch;
+mod duplicate_platform;
 mod missing_blob;
+mod missing_platform;
+mod named;
 mod platform_mismatch;
 mod shared_base;
+mod single_platform;
 mod size_mismatch;
 mod steps;
+mod unwanted_platform;
 mod words;
 
 use super::facts::ImageFacts;
@@ -19,10 +24,14 @@ use super::rule::{Check, Rule};
 static ALL: &[Rule] = &[
     dangling_child::RULE,
     digest_mismatch::RULE,
+    duplicate_platform::RULE,
     missing_blob::RULE,
+    missing_platform::RULE,
     platform_mismatch::RULE,
     shared_base::RULE,
+    single_platform::RULE,
     size_mismatch::RULE,
+    unwanted_platform::RULE,
 ];
 
 /// Returns every rule, by id.
