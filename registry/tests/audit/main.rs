@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "clippy.toml allows it in test functions; these are their helpers")]
 
 mod blobs;
+mod drift;
 mod listed;
 mod platforms;
 mod presence;

@@ -1,5 +1,6 @@
 //! The rules: a file each, and the table.
 
+mod created_apart;
 mod dangling_child;
 mod digest_mismatch;
 mod duplicate_platform;
@@ -10,7 +11,9 @@ mod platform_mismatch;
 mod shared_base;
 mod single_platform;
 mod size_mismatch;
+mod stale_platform;
 mod steps;
+mod times;
 mod unwanted_platform;
 mod words;
 
@@ -22,6 +25,7 @@ use super::rule::{Check, Rule};
 /// Every rule, by id.
 #[rustfmt::skip]
 static ALL: &[Rule] = &[
+    created_apart::RULE,
     dangling_child::RULE,
     digest_mismatch::RULE,
     duplicate_platform::RULE,
@@ -31,6 +35,7 @@ static ALL: &[Rule] = &[
     shared_base::RULE,
     single_platform::RULE,
     size_mismatch::RULE,
+    stale_platform::RULE,
     unwanted_platform::RULE,
 ];
 
