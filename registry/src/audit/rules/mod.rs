@@ -1,5 +1,6 @@
 //! The rules: a file each, and the table.
 
+mod attestation_entries;
 mod created_apart;
 mod dangling_child;
 mod digest_mismatch;
@@ -7,6 +8,7 @@ mod duplicate_platform;
 mod missing_blob;
 mod missing_platform;
 mod named;
+mod orphan_attestation;
 mod platform_mismatch;
 mod shared_base;
 mod single_platform;
@@ -14,6 +16,7 @@ mod size_mismatch;
 mod stale_platform;
 mod steps;
 mod times;
+mod unknown_platform;
 mod unwanted_platform;
 mod words;
 
@@ -25,17 +28,20 @@ use super::rule::{Check, Rule};
 /// Every rule, by id.
 #[rustfmt::skip]
 static ALL: &[Rule] = &[
+    attestation_entries::RULE,
     created_apart::RULE,
     dangling_child::RULE,
     digest_mismatch::RULE,
     duplicate_platform::RULE,
     missing_blob::RULE,
     missing_platform::RULE,
+    orphan_attestation::RULE,
     platform_mismatch::RULE,
     shared_base::RULE,
     single_platform::RULE,
     size_mismatch::RULE,
     stale_platform::RULE,
+    unknown_platform::RULE,
     unwanted_platform::RULE,
 ];
 
