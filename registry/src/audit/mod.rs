@@ -9,11 +9,13 @@
 pub mod baseline;
 mod children;
 pub mod collect;
+mod compare;
 mod extras;
 pub mod facts;
 pub mod finding;
 mod judged;
 mod merge;
+mod neutral;
 pub mod policy;
 pub mod report;
 pub mod rule;

@@ -4,6 +4,7 @@
 
 mod attested;
 mod blobs;
+mod differences;
 mod drift;
 mod listed;
 mod platforms;
@@ -11,6 +12,7 @@ mod presence;
 mod published;
 mod report;
 mod shared;
+mod specimens;
 
 use std::sync::Arc;
 

@@ -1,10 +1,13 @@
 //! The rules: a file each, and the table.
 
 mod attestation_entries;
+mod base_drift;
+mod config_drift;
 mod created_apart;
 mod dangling_child;
 mod digest_mismatch;
 mod duplicate_platform;
+mod layer_count_drift;
 mod missing_blob;
 mod missing_platform;
 mod named;
@@ -12,6 +15,7 @@ mod orphan_attestation;
 mod platform_mismatch;
 mod shared_base;
 mod single_platform;
+mod size_disparity;
 mod size_mismatch;
 mod stale_platform;
 mod steps;
@@ -29,16 +33,20 @@ use super::rule::{Check, Rule};
 #[rustfmt::skip]
 static ALL: &[Rule] = &[
     attestation_entries::RULE,
+    base_drift::RULE,
+    config_drift::RULE,
     created_apart::RULE,
     dangling_child::RULE,
     digest_mismatch::RULE,
     duplicate_platform::RULE,
+    layer_count_drift::RULE,
     missing_blob::RULE,
     missing_platform::RULE,
     orphan_attestation::RULE,
     platform_mismatch::RULE,
     shared_base::RULE,
     single_platform::RULE,
+    size_disparity::RULE,
     size_mismatch::RULE,
     stale_platform::RULE,
     unknown_platform::RULE,
