@@ -30,10 +30,18 @@ pub(super) fn usual<T: Hash + Eq>(values: &[T]) -> usize {
     values.iter().position(|value| counts[value] == best).unwrap_or(0)
 }
 
-/// Returns a text cut to what a message can carry.
+/// Returns a text cut to what a message can quote.
 pub(super) fn brief(text: &str) -> String {
-    const MOST: usize = 120;
-    match text.char_indices().nth(MOST) {
+    cut(text, 120)
+}
+
+/// Returns a reason cut to what can be a message: it may quote a document.
+pub(super) fn reason(text: &str) -> String {
+    cut(text, 400)
+}
+
+fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }

@@ -16,6 +16,7 @@ pub mod finding;
 mod judged;
 mod merge;
 mod neutral;
+mod places;
 pub mod policy;
 pub mod report;
 pub mod rule;

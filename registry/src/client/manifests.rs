@@ -98,7 +98,7 @@ impl Registry {
     }
 
     /// Reads a manifest for a caller that checks everything itself. `media_type` stands in where the
-    /// registry names none.
+    /// registry names none; if it is empty, the manifest's own does.
     pub(crate) async fn get_manifest_as_is(
         &self,
         reference: &Reference,
@@ -109,7 +109,12 @@ impl Registry {
             let bytes = answered.reply.bytes("manifest", self.inner.config.limits.manifest_bytes).await;
             let bytes = bytes.map_err(|fault| answered.fault(reference, &Method::GET, fault))?;
             let named = answered.reply.media_type().filter(|named| !is_generic(named));
-            Ok(RawManifest::new(named.unwrap_or_else(|| media_type.to_owned()), bytes))
+            let fallback = || match media_type {
+                "" => body_media_type(&bytes).unwrap_or_default(),
+                given => given.to_owned(),
+            };
+            let media_type = named.unwrap_or_else(fallback);
+            Ok(RawManifest::new(media_type, bytes))
         })
         .await
     }

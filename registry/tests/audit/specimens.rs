@@ -14,6 +14,8 @@ pub(crate) type Case = (&'static str, Specimen, Expectations);
 #[rustfmt::skip]
 const TABLES: &[fn() -> Vec<Case>] = &[
     crate::differences::specimens,
+    crate::drift::specimens,
+    crate::format::specimens,
 ];
 
 /// Rules whose specimens are elsewhere: those of rules that need more than a store, or that are tried in their own files only.
@@ -33,6 +35,8 @@ const ELSEWHERE: &[&str] = &[
     "stale-platform",
     "unknown-platform",
     "unwanted-platform",
+    "dangling-child",
+    "platform-mismatch",
 ];
 
 fn cases() -> Vec<Case> {

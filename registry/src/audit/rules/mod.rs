@@ -1,6 +1,7 @@
 //! The rules: a file each, and the table.
 
 mod attestation_entries;
+mod ambiguous_manifest;
 mod base_drift;
 mod config_drift;
 mod created_apart;
@@ -23,6 +24,22 @@ mod times;
 mod unknown_platform;
 mod unwanted_platform;
 mod words;
+mod docker_zstd_layer;
+mod history_mismatch;
+mod layer_count_drift;
+mod layer_count_mismatch;
+mod media_type_mismatch;
+mod mixed_media_types;
+mod nested_index;
+mod platform_mismatch;
+mod schema1_manifest;
+mod size_disparity;
+mod too_many_manifests;
+mod unknown_layer_type;
+mod unknown_manifest_type;
+mod unreadable_config;
+mod unreadable_manifest;
+mod windows_os_version;
 
 use super::facts::ImageFacts;
 use super::finding::{Finding, Findings};
@@ -33,6 +50,7 @@ use super::rule::{Check, Rule};
 #[rustfmt::skip]
 static ALL: &[Rule] = &[
     attestation_entries::RULE,
+    ambiguous_manifest::RULE,
     base_drift::RULE,
     config_drift::RULE,
     created_apart::RULE,
@@ -51,6 +69,22 @@ static ALL: &[Rule] = &[
     stale_platform::RULE,
     unknown_platform::RULE,
     unwanted_platform::RULE,
+    docker_zstd_layer::RULE,
+    history_mismatch::RULE,
+    layer_count_drift::RULE,
+    layer_count_mismatch::RULE,
+    media_type_mismatch::RULE,
+    mixed_media_types::RULE,
+    nested_index::RULE,
+    platform_mismatch::RULE,
+    schema1_manifest::RULE,
+    size_disparity::RULE,
+    too_many_manifests::RULE,
+    unknown_layer_type::RULE,
+    unknown_manifest_type::RULE,
+    unreadable_config::RULE,
+    unreadable_manifest::RULE,
+    windows_os_version::RULE,
 ];
 
 /// Returns every rule, by id.
