@@ -7,6 +7,7 @@ mod blobs;
 mod differences;
 mod drift;
 mod listed;
+mod consistent;
 mod format;
 mod platforms;
 mod presence;

@@ -15,6 +15,7 @@ pub(crate) type Case = (&'static str, Specimen, Expectations);
 const TABLES: &[fn() -> Vec<Case>] = &[
     crate::differences::specimens,
     crate::drift::specimens,
+    crate::consistent::specimens,
     crate::format::specimens,
 ];
 
