@@ -8,6 +8,7 @@
 
 pub mod baseline;
 mod children;
+pub mod binary;
 pub mod collect;
 mod compare;
 mod extras;

@@ -11,6 +11,7 @@ pub mod hostile;
 pub mod http;
 pub mod images;
 pub mod layer;
+pub mod program;
 pub mod proxy;
 pub mod registry;
 pub mod script;

@@ -1,0 +1,9 @@
+//! Whether the programs in an image are for its platform.
+//!
+//! Owns: telling programs by their headers, finding the ones an image starts, and the tables of what runs where. Never: runs
+//! anything: an emulator would hide the fault.
+
+pub mod header;
+mod tables;
+
+pub use header::{Elf, Fit, Program};
