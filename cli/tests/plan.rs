@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "support/sarif.rs"]
+mod sarif;
+
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
@@ -211,6 +214,7 @@ fn findings_have_three_forms() {
         (&"TargetArgDefault".into(), &5.into())
     );
     let sarif: Value = serde_json::from_str(&of(&["--format", "sarif"]).out).unwrap();
+    sarif::assert_valid(&sarif);
     let result = &sarif["runs"][0]["results"][0];
     assert_eq!((&sarif["version"], &result["ruleId"]), (&"2.1.0".into(), &"FinalStageBuildPlatform".into()));
     let place = &result["locations"][0]["physicalLocation"];

@@ -43,6 +43,10 @@ pub enum AuditFormat {
     Text,
     /// One JSON document, see docs/audit.md
     Json,
+    /// SARIF 2.1.0, for code scanning services
+    Sarif,
+    /// A test suite per image, a test case per rule and platform
+    Junit,
 }
 
 /// What makes an audit fail.

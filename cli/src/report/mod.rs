@@ -17,6 +17,7 @@ pub mod metadata;
 pub mod model;
 pub mod plain;
 pub mod result;
+pub mod sarif;
 pub mod summary;
 #[cfg(test)]
 mod tests;

@@ -4,8 +4,7 @@ use polyarch_builder::lint::{Finding, Severity, rules};
 use serde_json::{Value, json};
 
 use super::super::plan::Prepared;
-
-const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
+use crate::report::sarif;
 
 /// Returns the log, ending in a newline.
 pub(super) fn render(prepared: &Prepared, findings: &[Finding]) -> String {
@@ -28,10 +27,7 @@ pub(super) fn render(prepared: &Prepared, findings: &[Finding]) -> String {
         }
     }
     let results: Vec<Value> = findings.iter().map(|finding| result(prepared, finding)).collect();
-    let driver = json!({ "name": "polyarch", "version": env!("CARGO_PKG_VERSION"), "rules": list });
-    let run = json!({ "tool": { "driver": driver }, "columnKind": "unicodeCodePoints", "results": results });
-    let log = json!({ "$schema": SCHEMA, "version": "2.1.0", "runs": [run] });
-    format!("{log:#}\n")
+    sarif::log(list, results, json!({}))
 }
 
 fn result(prepared: &Prepared, finding: &Finding) -> Value {

@@ -18,8 +18,7 @@ pub fn render(report: &Report) -> Result<String, Diagnostic> {
 pub fn visible(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
-        let shown = crate::text::escape(c.encode_utf8(&mut [0; 4]));
-        if matches!(c, '\n' | '\t') || shown.chars().eq([c]) {
+        if matches!(c, '\n' | ' '..='~') || !is_misleading(c) {
             out.push(c);
         } else {
             let mut units = [0; 2];
@@ -27,4 +26,8 @@ pub fn visible(json: &str) -> String {
         }
     }
     out
+}
+
+fn is_misleading(c: char) -> bool {
+    !crate::text::escape(c.encode_utf8(&mut [0; 4])).chars().eq([c])
 }

@@ -2,8 +2,10 @@
 
 pub mod fold;
 pub mod json;
+pub mod junit;
 pub mod matrix;
 pub mod rules;
+pub mod sarif;
 pub mod tally;
 pub mod text;
 
@@ -24,6 +26,8 @@ pub fn render(format: AuditFormat, report: &Report, style: Style) -> Result<Stri
     match format {
         AuditFormat::Text => Ok(text::render(report, style)),
         AuditFormat::Json => json::render(report),
+        AuditFormat::Junit => Ok(junit::render(report)),
+        AuditFormat::Sarif => Ok(sarif::render(report)),
     }
 }
 

@@ -1,7 +1,10 @@
 //! Every format of one report, and of one whose texts want to get out.
 
-use polyarch_registry::audit::{ImageReport, Report};
+use polyarch_registry::audit::{Group, ImageReport, Report};
 use serde_json::{Value, json};
+
+#[path = "../../../tests/support/sarif.rs"]
+mod schema;
 
 use super::*;
 use crate::style::Style;
@@ -113,11 +116,12 @@ fn assert_tame(text: &str) {
 
 #[test]
 fn text() {
-    let plain = text::render(&report(), Style::plain());
+    let columns = [Group::Complete, Group::Platforms];
+    let plain = text::render_columns(&report(), &columns, Style::plain());
     insta::assert_snapshot!("text", plain);
     let long: Vec<&str> = plain.lines().filter(|line| line.chars().count() > 80).collect();
     assert_eq!(long, [""; 0]);
-    let colored = text::render(&report(), Style::new(true));
+    let colored = text::render_columns(&report(), &columns, Style::new(true));
     let uncolored = console::strip_ansi_codes(&colored);
     assert!(uncolored.lines().map(str::trim_end).eq(plain.lines()), "colour adds nothing");
     assert_tame(&text::render(&hostile(), Style::plain()));
@@ -128,7 +132,8 @@ fn text_of_one_clean_image_has_its_table() {
     let mut report = report();
     report.images.retain(|image| image.tag.as_deref() == Some("2.1"));
     (report.repositories, report.comparison) = (Vec::new(), None);
-    insta::assert_snapshot!("text_clean", text::render(&report, Style::plain()));
+    let columns = [Group::Complete, Group::Platforms];
+    insta::assert_snapshot!("text_clean", text::render_columns(&report, &columns, Style::plain()));
 }
 
 #[test]
@@ -149,4 +154,97 @@ fn json() {
     let wild = json::render(&hostile()).unwrap();
     assert_tame(&wild);
     assert_eq!(serde_json::from_str::<Report>(&wild).unwrap(), hostile(), "nothing is lost by escaping");
+}
+
+#[test]
+fn sarif() {
+    let text = sarif::render(&report());
+    let log: Value = serde_json::from_str(&text).unwrap();
+    schema::assert_valid(&log);
+    let run = &log["runs"][0];
+    // Every rule is in the log: the snapshot would change with each new one.
+    let rules = run["tool"]["driver"]["rules"].as_array().unwrap();
+    let has =
+        |id: &str| rules.iter().any(|rule| rule["id"] == id && !rule["help"]["text"].as_str().unwrap().is_empty());
+    assert!(has("dangling-child") && has("platform-mismatch") && has("some-new-rule"));
+    let results = run["results"].as_array().unwrap();
+    let is_its_own = |one: &&Value| one["suppressions"].is_array() || one["baselineState"] != "new";
+    let shown: Vec<&Value> = results.iter().take(1).chain(results.iter().filter(is_its_own)).collect();
+    insta::assert_snapshot!("sarif", format!("{:#}\n{:#}\n", json!(shown), run["invocations"]));
+}
+
+#[test]
+fn sarif_is_valid_whatever_a_registry_says() {
+    let text = sarif::render(&hostile());
+    assert_tame(&text);
+    let log: Value = serde_json::from_str(&text).unwrap();
+    // The time is ours and no registry's, but a report may be anybody's.
+    schema::assert_valid(&log);
+    let results = log["runs"][0]["results"].as_array().unwrap();
+    let uri = results[0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"].as_str().unwrap();
+    assert!(uri.starts_with("registry.example.com/%1B%5B31mred"), "{uri}");
+}
+
+#[test]
+fn sarif_stays_within_what_code_scanning_takes() {
+    let mut report = report();
+    let mut finding = report.images[0].findings[0].clone();
+    finding.severity = polyarch_registry::audit::Severity::Info;
+    report.images[7].findings.extend(std::iter::repeat_n(finding, 100));
+    let log: Value = serde_json::from_str(&sarif::render_at_most(&report, 50)).unwrap();
+    let run = &log["runs"][0];
+    let results = run["results"].as_array().unwrap();
+    let prints: std::collections::HashSet<_> =
+        results.iter().map(|one| one["partialFingerprints"]["primaryLocationLineHash"].as_str()).collect();
+    assert_eq!((results.len(), prints.len(), &results[0]["level"]), (50, 50, &"error".into()));
+    let notes = run["invocations"][0]["toolExecutionNotifications"].as_array().unwrap();
+    let last = notes.last().unwrap()["message"]["text"].as_str().unwrap();
+    assert!(last.starts_with("59 results are left out"), "{last}");
+}
+
+#[test]
+fn junit() {
+    let text = junit::render(&report());
+    // Without what passes, and the number of tests, which change with each new rule.
+    let is_stable = |line: &&str| !(line.contains("<testcase") && line.ends_with("/>"));
+    let stable = text.lines().filter(is_stable).map(|line| match line.split_once(" tests=\"") {
+        Some((start, rest)) => format!("{start}{}", rest.split_once('"').unwrap().1),
+        None => line.to_owned(),
+    });
+    insta::assert_snapshot!("junit", stable.collect::<Vec<_>>().join("\n"));
+    let document = roxmltree::Document::parse(&text).unwrap();
+    let root = document.root_element();
+    let count = |name: &str| root.descendants().filter(|node| node.has_tag_name(name)).count().to_string();
+    for (attribute, element) in [("tests", "testcase"), ("failures", "failure"), ("errors", "error")] {
+        assert_eq!(root.attribute(attribute), Some(count(element).as_str()), "{attribute}");
+    }
+    for suite in root.children().filter(|node| node.has_tag_name("testsuite")) {
+        let count = suite.descendants().filter(|node| node.has_tag_name("skipped")).count().to_string();
+        assert_eq!(suite.attribute("skipped"), Some(count.as_str()));
+        let mut names: Vec<_> = suite.children().filter_map(|case| case.attribute("name")).collect();
+        let all = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all, "a case is its name");
+    }
+}
+
+#[test]
+fn junit_is_well_formed_whatever_a_registry_says() {
+    let text = junit::render(&hostile());
+    assert_tame(&text);
+    let document = roxmltree::Document::parse(&text).unwrap();
+    let known = ["testsuites", "testsuite", "testcase", "failure", "error", "skipped", "system-out"];
+    let names: Vec<_> =
+        document.descendants().filter(|node| node.is_element()).map(|node| node.tag_name().name()).collect();
+    assert!(names.iter().all(|name| known.contains(name)), "{names:?}");
+}
+
+#[test]
+fn junit_of_very_many_images_lists_no_rule_that_found_nothing() {
+    let mut report = report();
+    let clean = report.images[4].clone();
+    report.images.extend((0..2000).map(|n| ImageReport { tag: Some(format!("n{n}")), ..clean.clone() }));
+    let text = junit::render(&report);
+    assert_eq!(text.matches("<testcase").count(), 2000 + 3 + 2 + 2 + 2 + 2 + 1, "{text:.500}");
 }

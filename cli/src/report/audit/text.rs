@@ -20,11 +20,14 @@ const OTHERS: usize = 12;
 
 /// Returns the text.
 pub fn render(report: &Report, style: Style) -> String {
-    let columns = groups(report);
+    render_columns(report, &groups(report), style)
+}
+
+pub(super) fn render_columns(report: &Report, columns: &[Group], style: Style) -> String {
     let mut out = String::new();
     let mut has_gaps = false;
     for block in blocks(report) {
-        has_gaps |= self::block(&mut out, &block, &columns, style);
+        has_gaps |= self::block(&mut out, &block, columns, style);
     }
     if has_gaps {
         out.push_str(&style.dim("?  could not be checked      -  not read\n\n"));
