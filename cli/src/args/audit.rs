@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::RegistryAccess;
 use super::audit_output::{AuditOutput, MergeArgs, RulesArgs};
+use super::audit_policy::{PolicyArgs, PolicyCommand};
 
 /// Find what is wrong with published multi-arch images.
 #[derive(Debug, Args)]
@@ -15,6 +16,9 @@ pub struct AuditArgs {
     /// REPO:TAG, REPO@DIGEST, REPO for every tag of it, oci:DIR[:NAME] or store:NAME
     #[arg(value_name = "TARGET")]
     pub targets: Vec<String>,
+    /// What is expected, and of what
+    #[command(flatten)]
+    pub policy: PolicyArgs,
     /// What is read
     #[command(flatten)]
     pub scope: ScopeArgs,
@@ -52,6 +56,9 @@ pub enum AuditCommand {
     Explain(ExplainArgs),
     /// Join reports in JSON, such as those of shards, into one
     Merge(MergeArgs),
+    /// Look at a policy without auditing anything
+    #[command(subcommand)]
+    Policy(PolicyCommand),
 }
 
 /// Explain a rule.

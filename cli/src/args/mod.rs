@@ -7,6 +7,7 @@
 
 pub mod audit;
 pub mod audit_output;
+pub mod audit_policy;
 pub mod build;
 pub mod copy;
 pub mod diff;

@@ -7,13 +7,14 @@
 //! Adding a rule is a file under `rules` and a line in its table.
 
 pub mod baseline;
-mod children;
 pub mod binary;
+mod children;
 pub mod collect;
 mod compare;
 mod extras;
 pub mod facts;
 pub mod finding;
+pub mod glob;
 mod judged;
 mod merge;
 mod neutral;

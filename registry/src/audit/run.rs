@@ -98,6 +98,9 @@ impl Auditor {
         for job in jobs {
             self.job(job, &mut report, &mut progress, tell).await;
         }
+        for one in &mut report.repositories {
+            self.policy.waive(&one.repository, None, &mut one.findings);
+        }
         report.images.sort_by(|a, b| (&a.repository, &a.tag, &a.digest).cmp(&(&b.repository, &b.tag, &b.digest)));
         report.stats.images = report.images.len() as u64;
         report.stats.seconds = start.elapsed().as_secs_f64();
@@ -191,7 +194,8 @@ impl Auditor {
     async fn judged(&self, collector: &Collector, extras: &Extras, name: ImageName, root: RawManifest) -> ImageReport {
         let mut facts = collector.image(name, root).await;
         extras.fill(collector, &mut facts).await;
-        let findings = judge(&facts, &self.policy.expectations(&facts.name.repository));
+        let mut findings = judge(&facts, &self.policy.expectations(&facts.name.repository));
+        self.policy.waive(&facts.name.repository, facts.name.tag.as_deref(), &mut findings);
         ImageReport::new(&facts, findings)
     }
 }

@@ -4,12 +4,12 @@
 
 mod attested;
 mod blobs;
-mod differences;
-mod drift;
-mod listed;
 mod consistent;
+mod drift;
 mod format;
+mod listed;
 mod platforms;
+mod policy;
 mod presence;
 mod published;
 mod report;
@@ -41,7 +41,15 @@ async fn audit_source(
     wanted: Expectations,
     scope: Scope,
 ) -> ImageReport {
-    let policy = Policy { defaults: wanted };
+    run_source(source, built, Policy::of(wanted), scope).await
+}
+
+/// Audits what was built with a whole policy.
+async fn run(built: &Built, policy: Policy, scope: Scope) -> ImageReport {
+    run_source(Arc::new(StoreSource(built.store.clone())), built, policy, scope).await
+}
+
+async fn run_source(source: Arc<dyn ContentSource>, built: &Built, policy: Policy, scope: Scope) -> ImageReport {
     let auditor = Auditor::new(Registry::new(Config::default()), None, policy, scope);
     let roots = vec![(Some("1".to_owned()), built.root.clone())];
     let job = Job::Local { repository: "oci:specimen".to_owned(), source, roots };

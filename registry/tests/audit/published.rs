@@ -27,7 +27,7 @@ pub async fn push(http: &Http, repository: &str, tag: &str, built: &Built) {
 /// Audits tags of a repository, or all of them.
 pub async fn audit_tags(name: &str, tags: Option<&[&str]>, wanted: Expectations, scope: Scope) -> Report {
     let repository: Reference = name.parse().unwrap();
-    let auditor = Auditor::new(Registry::new(quick()), None, Policy { defaults: wanted }, scope);
+    let auditor = Auditor::new(Registry::new(quick()), None, Policy::of(wanted), scope);
     let tags = tags.map(|tags| tags.iter().map(|&tag| tag.to_owned()).collect());
     auditor.run(vec![Job::Repository { repository, tags }], &|_| ()).await
 }

@@ -13,8 +13,6 @@ pub(crate) type Case = (&'static str, Specimen, Expectations);
 /// A function for each file of tests.
 #[rustfmt::skip]
 const TABLES: &[fn() -> Vec<Case>] = &[
-    crate::differences::specimens,
-    crate::drift::specimens,
     crate::consistent::specimens,
     crate::format::specimens,
 ];
@@ -36,8 +34,6 @@ const ELSEWHERE: &[&str] = &[
     "stale-platform",
     "unknown-platform",
     "unwanted-platform",
-    "dangling-child",
-    "platform-mismatch",
 ];
 
 fn cases() -> Vec<Case> {

@@ -3,6 +3,7 @@
 mod explain;
 mod jobs;
 mod output;
+mod policy;
 
 use polyarch_registry::audit::{Auditor, Policy, Scope};
 use polyarch_registry::client::Registry;
@@ -28,6 +29,7 @@ pub async fn run(
         Some(AuditCommand::Rules(args)) => return explain::list(args.format, context),
         Some(AuditCommand::Explain(args)) => return explain::one(&args.rule, context),
         Some(AuditCommand::Merge(args)) => return output::merge(args, context, around),
+        Some(AuditCommand::Policy(command)) => return policy::run(command, context, around),
         None => {}
     }
     if args.targets.is_empty() {
@@ -35,12 +37,22 @@ pub async fn run(
         return Err(error.hint("REPO:TAG, REPO or oci:DIR").of("TARGET").into());
     }
     let output = output::Output::new(&args.output, around)?;
+    let wanted = match &args.policy.policy {
+        Some(file) => match policy::load(file, policy::today(), context, around)? {
+            Some(policy) => policy,
+            None => return Ok(ExitCode::Usage),
+        },
+        None => Policy::default(),
+    };
     let registry = Registry::new(registries::resolve(&args.registries, around)?);
     let jobs = jobs::of(&args.targets, global, around).await?;
     let cache = Some(ManifestCache::of_store(&global.store));
-    let auditor = Auditor::new(registry, cache, Policy::default(), scope(args.scope));
+    let auditor = Auditor::new(registry, cache, wanted.clone(), scope(args.scope));
     let mut report = auditor.run(jobs, &|_| ()).await;
     report.time = now();
+    if let Some(file) = &args.policy.policy {
+        policy::tell_unused(file, &wanted, &report, context);
+    }
     output.tell(report, context, around)
 }
 

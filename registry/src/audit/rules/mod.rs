@@ -1,19 +1,27 @@
 //! The rules: a file each, and the table.
 
-mod attestation_entries;
 mod ambiguous_manifest;
+mod attestation_entries;
 mod base_drift;
 mod config_drift;
 mod created_apart;
 mod dangling_child;
 mod digest_mismatch;
+mod docker_zstd_layer;
 mod duplicate_platform;
+mod expired_waiver;
+mod history_mismatch;
 mod layer_count_drift;
+mod layer_count_mismatch;
+mod media_type_mismatch;
 mod missing_blob;
 mod missing_platform;
+mod mixed_media_types;
 mod named;
+mod nested_index;
 mod orphan_attestation;
 mod platform_mismatch;
+mod schema1_manifest;
 mod shared_base;
 mod single_platform;
 mod size_disparity;
@@ -21,25 +29,15 @@ mod size_mismatch;
 mod stale_platform;
 mod steps;
 mod times;
-mod unknown_platform;
-mod unwanted_platform;
-mod words;
-mod docker_zstd_layer;
-mod history_mismatch;
-mod layer_count_drift;
-mod layer_count_mismatch;
-mod media_type_mismatch;
-mod mixed_media_types;
-mod nested_index;
-mod platform_mismatch;
-mod schema1_manifest;
-mod size_disparity;
 mod too_many_manifests;
 mod unknown_layer_type;
 mod unknown_manifest_type;
+mod unknown_platform;
 mod unreadable_config;
 mod unreadable_manifest;
+mod unwanted_platform;
 mod windows_os_version;
+mod words;
 
 use super::facts::ImageFacts;
 use super::finding::{Finding, Findings};
@@ -49,41 +47,39 @@ use super::rule::{Check, Rule};
 /// Every rule, by id.
 #[rustfmt::skip]
 static ALL: &[Rule] = &[
-    attestation_entries::RULE,
     ambiguous_manifest::RULE,
+    attestation_entries::RULE,
     base_drift::RULE,
     config_drift::RULE,
     created_apart::RULE,
     dangling_child::RULE,
     digest_mismatch::RULE,
+    docker_zstd_layer::RULE,
     duplicate_platform::RULE,
+    expired_waiver::RULE,
+    history_mismatch::RULE,
     layer_count_drift::RULE,
+    layer_count_mismatch::RULE,
+    media_type_mismatch::RULE,
     missing_blob::RULE,
     missing_platform::RULE,
+    mixed_media_types::RULE,
+    nested_index::RULE,
     orphan_attestation::RULE,
     platform_mismatch::RULE,
+    schema1_manifest::RULE,
     shared_base::RULE,
     single_platform::RULE,
     size_disparity::RULE,
     size_mismatch::RULE,
     stale_platform::RULE,
-    unknown_platform::RULE,
-    unwanted_platform::RULE,
-    docker_zstd_layer::RULE,
-    history_mismatch::RULE,
-    layer_count_drift::RULE,
-    layer_count_mismatch::RULE,
-    media_type_mismatch::RULE,
-    mixed_media_types::RULE,
-    nested_index::RULE,
-    platform_mismatch::RULE,
-    schema1_manifest::RULE,
-    size_disparity::RULE,
     too_many_manifests::RULE,
     unknown_layer_type::RULE,
     unknown_manifest_type::RULE,
+    unknown_platform::RULE,
     unreadable_config::RULE,
     unreadable_manifest::RULE,
+    unwanted_platform::RULE,
     windows_os_version::RULE,
 ];
 

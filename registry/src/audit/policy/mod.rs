@@ -1,9 +1,20 @@
 //! What is expected of images.
 //!
-//! Owns: [`Policy`], and what it comes to for one repository. Pure.
+//! Owns: [`Policy`], its file, and what it comes to for one repository. Pure.
+
+mod keys;
+mod read;
+mod schema;
+mod values;
+mod waiver;
 
 use std::collections::HashMap;
 use std::time::Duration;
+
+pub use keys::PROFILES;
+pub use read::{PolicyError, PolicyFault};
+pub use schema::schema;
+pub use waiver::Waiver;
 
 use super::finding::{Finding, Severity};
 use crate::oci::Platform;
@@ -13,6 +24,33 @@ use crate::oci::Platform;
 pub struct Policy {
     /// What holds where nothing else is said.
     pub defaults: Expectations,
+    /// What holds instead in some repositories, later ones over earlier ones.
+    overrides: Vec<Override>,
+    /// Findings that are accepted for a time.
+    pub waivers: Vec<Waiver>,
+    /// The day waivers are held against; none: they are left alone.
+    today: Option<time::Date>,
+}
+
+/// What holds in some repositories.
+#[derive(Debug, Clone)]
+struct Override {
+    repositories: super::glob::Glob,
+    settings: Settings,
+}
+
+/// What a policy says in one place.
+#[derive(Debug, Clone, Default)]
+struct Settings {
+    values: Vec<(&'static keys::Key, keys::Value)>,
+    severities: Vec<(String, Option<Severity>)>,
+}
+
+impl Settings {
+    fn put(&self, wanted: &mut Expectations) {
+        self.values.iter().for_each(|(key, value)| key.put(value, wanted));
+        wanted.severities.extend(self.severities.iter().cloned());
+    }
 }
 
 /// What is expected of the images of one repository.
@@ -82,9 +120,31 @@ impl Default for Expectations {
 }
 
 impl Policy {
-    /// Returns what is expected of a repository.
-    pub fn expectations(&self, _repository: &str) -> Expectations {
-        self.defaults.clone()
+    /// Returns a policy that expects the same of all repositories.
+    pub fn of(defaults: Expectations) -> Self {
+        Self { defaults, ..Self::default() }
+    }
+
+    /// Reads a policy. `today` decides which waivers still count.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, each with its place.
+    pub fn parse(text: &str, today: time::Date) -> Result<Self, PolicyError> {
+        read::policy(text, today)
+    }
+
+    /// Returns what is expected of a repository: the defaults, and over them what is said of repositories of its name.
+    pub fn expectations(&self, repository: &str) -> Expectations {
+        let mut wanted = self.defaults.clone();
+        for one in self.overrides.iter().filter(|one| one.repositories.matches(repository)) {
+            one.settings.put(&mut wanted);
+        }
+        wanted
+    }
+
+    /// Returns how many groups of repositories it names.
+    pub fn overrides(&self) -> usize {
+        self.overrides.len()
     }
 }
 

@@ -1,0 +1,105 @@
+//! `polyarch audit` with a policy, over whole registries, and what is made of what it reads, as a user runs it.
+
+#![allow(clippy::unwrap_used, reason = "a failing helper is a failing test")]
+
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use polyarch_testkit::{Index, TestRegistry};
+use serde_json::Value;
+
+struct Home {
+    dir: tempfile::TempDir,
+    registry: TestRegistry,
+}
+
+impl Home {
+    fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), registry: TestRegistry::start() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn at(&self, rest: &str) -> String {
+        self.registry.reference(rest)
+    }
+
+    /// Puts an index of platforms at a reference.
+    fn publish(&self, rest: &str, platforms: &[&str]) {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let name = rest.replace(['/', ':'], "-");
+        runtime.block_on(Index::small(platforms).write_layout(&self.path(&name), "1"));
+        check(&self.run(&["copy", &format!("oci:{name}:1"), &self.at(rest)]), 0);
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_polyarch"));
+        command.args(args).env_clear().env("HOME", self.dir.path()).current_dir(self.dir.path());
+        command.stdin(Stdio::null()).output().unwrap()
+    }
+
+    fn json(&self, args: &[&str], code: i32) -> Value {
+        serde_json::from_str(&check(&self.run(args), code).0).unwrap()
+    }
+
+    /// Digest of the child of a platform.
+    fn child(&self, reference: &str, number: usize) -> String {
+        let index = self.json(&["manifest", "get", &self.at(reference)], 0);
+        index["manifests"][number]["digest"].as_str().unwrap().to_owned()
+    }
+}
+
+#[track_caller]
+fn check(output: &Output, code: i32) -> (String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "stdout: {out}\nstderr: {err}");
+    (out, err)
+}
+
+#[test]
+fn a_policy_is_checked_before_it_is_used() {
+    let home = Home::new();
+    std::fs::write(home.path("bad.toml"), "max-layers = 4\nforbid-rot = true\n").unwrap();
+    for args in [&["audit", "policy", "check", "bad.toml"][..], &["audit", "--policy", "bad.toml", "127.0.0.1:1/x"]] {
+        let (out, err) = check(&home.run(args), 2);
+        assert_eq!(out, "");
+        assert!(err.contains("  --> bad.toml:2:1\n  |\n2 | forbid-rot = true\n  | ^^^^^^^^^^\n"), "{err}");
+        assert!(err.contains("did you mean `forbid-root`?"), "{err}");
+    }
+    check(&home.run(&["audit", "policy", "check", "absent.toml"]), 2);
+    std::fs::write(home.path("good.toml"), "max-layers = 4\n").unwrap();
+    let (out, _) = check(&home.run(&["audit", "policy", "check", "good.toml"]), 0);
+    assert_eq!(out, "good.toml: good: 0 groups of repositories, 0 waivers\n");
+    let shipped = std::fs::read_to_string("../docs/audit-policy.schema.json").unwrap();
+    assert_eq!(check(&home.run(&["audit", "policy", "schema"]), 0).0, shipped);
+}
+
+#[test]
+fn a_waived_finding_does_not_fail_an_audit_until_its_day() {
+    let home = Home::new();
+    home.publish("team/app:1", &["linux/amd64", "linux/arm64"]);
+    let child = format!("{}@{}", home.at("team/app"), home.child("team/app:1", 1));
+    check(&home.run(&["rm", "--digest", &child]), 0);
+    let waiver = |rule: &str, expires: &str| {
+        format!("[[waiver]]\nrule = \"{rule}\"\nrepository = \"**/team/*\"\nreason = \"known\"\nexpires = {expires}\n")
+    };
+    let policy = waiver("dangling-child", "9999-12-31") + &waiver("platform-mismatch", "9999-12-31");
+    std::fs::write(home.path("policy.toml"), policy).unwrap();
+    let audit = ["audit", "--policy", "policy.toml", "--format", "json", &home.at("team/app:1")];
+    let output = home.run(&audit);
+    let (out, err) = check(&output, 0);
+    let report: Value = serde_json::from_str(&out).unwrap();
+    let found: Vec<_> = report["images"][0]["findings"].as_array().unwrap().iter().collect();
+    let dangling: Vec<_> = found.iter().filter(|one| one["rule"] == "dangling-child").collect();
+    assert_eq!((dangling.len(), &dangling[0]["waived"]), (1, &Value::from("known")));
+    let unused = "warning: policy.toml:6: the waiver of platform-mismatch is about nothing that was found\n";
+    assert!(err.contains(unused), "{err}");
+
+    std::fs::write(home.path("policy.toml"), waiver("dangling-child", "2026-01-01")).unwrap();
+    let report = home.json(&audit, 7);
+    let rules: Vec<_> = report["images"][0]["findings"].as_array().unwrap().iter().map(|one| &one["rule"]).collect();
+    assert!(rules.contains(&&Value::from("dangling-child")) && rules.contains(&&Value::from("expired-waiver")));
+}
