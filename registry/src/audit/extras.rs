@@ -8,10 +8,13 @@ use futures::stream::{StreamExt as _, iter};
 use super::collect::{Collector, in_full};
 use super::facts::{BlobFacts, ImageFacts, Node};
 use super::finding::Unchecked;
+use super::policy::Expectations;
+use super::referrers::{self, Discovery, Local, Place};
 use super::run::Scope;
-use crate::client::Registry;
 use crate::client::once::OnceMap;
+use crate::client::{Registry, TagList};
 use crate::oci::{Descriptor, Digest, Reference, media_type};
+use crate::transfer::copier::is_about_digest;
 use crate::verify::SourceError;
 
 /// Questions about one image asked at once. Requests in flight are bounded by the client.
@@ -21,24 +24,45 @@ const PARALLEL: usize = 16;
 pub(super) struct Extras {
     scope: Scope,
     registry: Option<(Registry, Reference)>,
+    local: Local,
+    discovery: Discovery,
     blobs: OnceMap<Digest, Result<BlobFacts, String>>,
 }
 
 impl Extras {
-    /// Of a layout or store.
-    pub(super) fn of_layout(scope: Scope) -> Self {
-        Self { scope, registry: None, blobs: OnceMap::default() }
+    /// Of a layout or store, which may say what refers to what.
+    pub(super) fn of_layout(scope: Scope, local: Local) -> Self {
+        Self { scope, registry: None, local, discovery: Discovery::default(), blobs: OnceMap::default() }
     }
 
-    /// Of the repository of a reference.
-    pub(super) fn of_repository(scope: Scope, registry: &Registry, repository: &Reference) -> Self {
-        Self { registry: Some((registry.clone(), repository.clone())), ..Self::of_layout(scope) }
+    /// Of the repository of a reference; `tags` are all it has, if they were listed.
+    pub(super) fn of_repository(
+        scope: Scope,
+        registry: &Registry,
+        repository: &Reference,
+        tags: Option<&TagList>,
+    ) -> Self {
+        let about = |list: &TagList| list.tags.iter().filter(|tag| is_about_digest(tag)).cloned().collect();
+        let discovery = tags.filter(|list| !list.truncated).map(|list| Discovery::with_tags(about(list)));
+        Self {
+            registry: Some((registry.clone(), repository.clone())),
+            discovery: discovery.unwrap_or_default(),
+            ..Self::of_layout(scope, Local::default())
+        }
     }
 
-    /// Adds to an image's facts what the scope asks for.
-    pub(super) async fn fill(&self, collector: &Collector, facts: &mut ImageFacts) {
+    /// Adds to an image's facts what the scope or the policy asks for.
+    pub(super) async fn fill(&self, collector: &Collector, facts: &mut ImageFacts, wanted: &Expectations) {
         if self.scope.blobs {
             self.look_for_blobs(collector, facts).await;
+        }
+        let is_required = wanted.require_signature || wanted.require_sbom || wanted.require_provenance;
+        if facts.is_image() && (self.scope.referrers || is_required) {
+            let place = match &self.registry {
+                None => Place::Layout(&self.local),
+                Some((registry, at)) => Place::Repository { registry, at, discovery: &self.discovery },
+            };
+            referrers::look(place, collector, facts).await;
         }
     }
 

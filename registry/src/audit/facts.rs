@@ -9,7 +9,9 @@ use bytes::Bytes;
 use super::finding::Unchecked;
 use crate::oci::config::RunConfig;
 use crate::oci::index_builder::{ATTESTATION_MANIFEST, REFERENCE_TYPE};
-use crate::oci::{Descriptor, Digest, ImageConfig, ImageIndex, ImageManifest, Platform, RawManifest, media_type};
+use crate::oci::{
+    Descriptor, Digest, ImageConfig, ImageIndex, ImageManifest, Manifest, Platform, RawManifest, media_type,
+};
 
 /// What an image is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -293,6 +295,12 @@ pub struct ReferrerFacts {
     pub cosign_tags: Vec<String>,
     /// Those of the lists that are not there themselves.
     pub missing: Vec<Digest>,
+    /// Manifests of those that the tag lists, and of those whose entry does not say what they are.
+    pub read: HashMap<Digest, Manifest>,
+    /// Manifests of cosign's tags, where the tag does not say what they are.
+    pub tagged: HashMap<String, Manifest>,
+    /// Something could not be asked: there may be more.
+    pub unchecked: bool,
 }
 
 /// What is known of a repository as a whole.

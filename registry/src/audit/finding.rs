@@ -107,6 +107,9 @@ pub struct Unchecked {
     pub reason: String,
 }
 
+/// Most findings of one rule in one image: an index of two thousand entries is somebody's joke.
+const MOST: usize = 100;
+
 /// Findings of one rule being made.
 pub struct Findings {
     pub(super) rule: &'static Rule,
@@ -116,6 +119,18 @@ pub struct Findings {
 impl Findings {
     pub(super) fn new(rule: &'static Rule) -> Self {
         Self { rule, list: Vec::new() }
+    }
+
+    /// Returns what was found; of more than a reader reads or a report should hold, the first and how many more there are.
+    pub(super) fn bounded(mut self) -> Vec<Finding> {
+        let more = self.list.len().saturating_sub(MOST);
+        if more > 0 {
+            let worst = self.list.iter().map(|finding| finding.severity).max().unwrap_or(self.rule.severity);
+            self.list.truncate(MOST);
+            self.add_as(worst, Place::image(), format!("the same {more} times more in this image")).key =
+                "more".to_owned();
+        }
+        self.list
     }
 
     /// Adds a finding of the rule's own severity.
@@ -138,5 +153,30 @@ impl Findings {
         });
         let last = self.list.len() - 1;
         &mut self.list[last]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_found_too_often_is_counted() {
+        let Some(rule) = crate::audit::rule("dangling-child") else { panic!("there is no such rule") };
+        let found = |count: usize| {
+            let mut findings = Findings::new(rule);
+            for number in 0..count {
+                let severity = if number == MOST + 1 { Severity::Error } else { Severity::Info };
+                findings.add_as(severity, Place::image(), "x");
+            }
+            findings.bounded()
+        };
+        assert_eq!(found(MOST).len(), MOST);
+        let many = found(MOST + 7);
+        assert_eq!(many.len(), MOST + 1);
+        assert_eq!(
+            (many[MOST].severity, many[MOST].message.as_str()),
+            (Severity::Error, "the same 7 times more in this image")
+        );
     }
 }

@@ -13,12 +13,14 @@ use super::extras::Extras;
 use super::facts::ImageName;
 use super::finding::Unchecked;
 use super::policy::Policy;
+use super::referrers::Local;
 use super::report::{ImageReport, Report, RepositoryReport};
 use super::rules::judge;
-use crate::client::{ErrorKind, Registry};
+use crate::client::{ErrorKind, Registry, TagList};
 use crate::oci::{RawManifest, Reference};
 use crate::resolve::ManifestCache;
 use crate::transfer::RegistrySource;
+use crate::transfer::copier::is_about_digest;
 use crate::verify::ContentSource;
 
 /// Images read at once. Requests in flight are bounded by the client.
@@ -110,10 +112,13 @@ impl Auditor {
     async fn job(&self, job: Job, report: &mut Report, progress: &mut Progress, tell: &(dyn Fn(Progress) + Sync)) {
         match job {
             Job::Repository { repository, tags } => {
-                let tags = match tags {
-                    Some(tags) => tags,
+                let (tags, list) = match tags {
+                    Some(tags) => (tags, None),
                     None => match self.registry.tags(&repository).await {
-                        Ok(list) => list.tags.into_iter().collect(),
+                        // Tags made of digests are signatures and lists of referrers, which are read with their images.
+                        Ok(list) => {
+                            (list.tags.iter().filter(|tag| !is_about_digest(tag)).cloned().collect(), Some(list))
+                        }
                         Err(error) => {
                             let unchecked = unlisted(in_full(&error));
                             let repository = format!("{}/{}", repository.host(), repository.repository());
@@ -126,14 +131,14 @@ impl Auditor {
                     },
                 };
                 let names = tags.iter().map(|tag| repository.with_tag(tag)).collect();
-                self.references(&repository, names, report, progress, tell).await;
+                self.references(&repository, names, list, report, progress, tell).await;
             }
             Job::Digest(reference) => {
-                self.references(&reference.clone(), vec![reference], report, progress, tell).await;
+                self.references(&reference.clone(), vec![reference], None, report, progress, tell).await;
             }
-            Job::Local { repository, source, roots } => {
+            Job::Local { repository, source, mut roots } => {
                 let collector = Collector::new(source, None);
-                let extras = Extras::of_layout(self.scope);
+                let extras = Extras::of_layout(self.scope, Local::of(&mut roots));
                 progress.known += roots.len() as u64;
                 for (tag, root) in roots {
                     let name = ImageName { repository: repository.clone(), tag, digest: root.digest().clone() };
@@ -148,13 +153,14 @@ impl Auditor {
         &self,
         repository: &Reference,
         names: Vec<Reference>,
+        list: Option<TagList>,
         report: &mut Report,
         progress: &mut Progress,
         tell: &(dyn Fn(Progress) + Sync),
     ) {
         let source = RegistrySource { registry: self.registry.clone(), repository: repository.clone() };
         let collector = Collector::new(Arc::new(source), self.cache.clone());
-        let extras = Extras::of_repository(self.scope, &self.registry, repository);
+        let extras = Extras::of_repository(self.scope, &self.registry, repository, list.as_ref());
         progress.known += names.len() as u64;
         let work = names.into_iter().map(|name| self.reference(&collector, &extras, name));
         let mut work = iter(work).buffer_unordered(PARALLEL);
@@ -193,8 +199,9 @@ impl Auditor {
 
     async fn judged(&self, collector: &Collector, extras: &Extras, name: ImageName, root: RawManifest) -> ImageReport {
         let mut facts = collector.image(name, root).await;
-        extras.fill(collector, &mut facts).await;
-        let mut findings = judge(&facts, &self.policy.expectations(&facts.name.repository));
+        let wanted = self.policy.expectations(&facts.name.repository);
+        extras.fill(collector, &mut facts, &wanted).await;
+        let mut findings = judge(&facts, &wanted);
         self.policy.waive(&facts.name.repository, facts.name.tag.as_deref(), &mut findings);
         ImageReport::new(&facts, findings)
     }

@@ -1,6 +1,7 @@
 //! Whether clients can read it.
 
 use polyarch_registry::audit::{Expectations, Finding};
+use polyarch_registry::oci::index_builder::{ATTESTATION_MANIFEST, REFERENCE_DIGEST, REFERENCE_TYPE};
 use polyarch_registry::oci::media_type;
 use polyarch_testkit::Specimen;
 use polyarch_testkit::layer::Layer;
@@ -92,8 +93,9 @@ fn nested() -> Specimen {
 fn crowded() -> Specimen {
     Specimen::healthy(&BOTH).index(|index| {
         let mut entry = index["manifests"][0].clone();
-        // A child of no platform is no duplicate of one.
+        // An attestation is no duplicate of a platform.
         entry["platform"] = json!({"architecture": "unknown", "os": "unknown"});
+        entry["annotations"] = json!({ REFERENCE_TYPE: ATTESTATION_MANIFEST, REFERENCE_DIGEST: entry["digest"] });
         entry["mediaType"] = json!(media_type::OCI_MANIFEST);
         let many = index["manifests"].as_array_mut().unwrap();
         many.extend(std::iter::repeat_n(entry, 2100));

@@ -14,6 +14,7 @@ mod presence;
 mod published;
 mod report;
 mod shared;
+mod signed;
 mod specimens;
 
 use std::sync::Arc;

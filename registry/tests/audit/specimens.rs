@@ -25,6 +25,7 @@ const ELSEWHERE: &[&str] = &[
     "dangling-child",
     "digest-mismatch",
     "duplicate-platform",
+    "expired-waiver",
     "missing-platform",
     "orphan-attestation",
     "platform-mismatch",

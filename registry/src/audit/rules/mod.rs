@@ -10,12 +10,16 @@ mod digest_mismatch;
 mod docker_zstd_layer;
 mod duplicate_platform;
 mod expired_waiver;
+mod hidden_signature;
 mod history_mismatch;
 mod layer_count_drift;
 mod layer_count_mismatch;
 mod media_type_mismatch;
 mod missing_blob;
 mod missing_platform;
+mod missing_provenance;
+mod missing_sbom;
+mod missing_signature;
 mod mixed_media_types;
 mod named;
 mod nested_index;
@@ -27,6 +31,7 @@ mod single_platform;
 mod size_disparity;
 mod size_mismatch;
 mod stale_platform;
+mod stale_referrers;
 mod steps;
 mod times;
 mod too_many_manifests;
@@ -35,7 +40,9 @@ mod unknown_manifest_type;
 mod unknown_platform;
 mod unreadable_config;
 mod unreadable_manifest;
+mod untyped_referrer;
 mod unwanted_platform;
+mod vouched;
 mod windows_os_version;
 mod words;
 
@@ -57,12 +64,16 @@ static ALL: &[Rule] = &[
     docker_zstd_layer::RULE,
     duplicate_platform::RULE,
     expired_waiver::RULE,
+    hidden_signature::RULE,
     history_mismatch::RULE,
     layer_count_drift::RULE,
     layer_count_mismatch::RULE,
     media_type_mismatch::RULE,
     missing_blob::RULE,
     missing_platform::RULE,
+    missing_provenance::RULE,
+    missing_sbom::RULE,
+    missing_signature::RULE,
     mixed_media_types::RULE,
     nested_index::RULE,
     orphan_attestation::RULE,
@@ -73,12 +84,14 @@ static ALL: &[Rule] = &[
     size_disparity::RULE,
     size_mismatch::RULE,
     stale_platform::RULE,
+    stale_referrers::RULE,
     too_many_manifests::RULE,
     unknown_layer_type::RULE,
     unknown_manifest_type::RULE,
     unknown_platform::RULE,
     unreadable_config::RULE,
     unreadable_manifest::RULE,
+    untyped_referrer::RULE,
     unwanted_platform::RULE,
     windows_os_version::RULE,
 ];
@@ -101,7 +114,7 @@ pub fn judge(facts: &ImageFacts, wanted: &Expectations) -> Vec<Finding> {
         if let Check::Image(check) = rule.check {
             check(facts, wanted, &mut findings);
         }
-        all.append(&mut findings.list);
+        all.extend(findings.bounded());
     }
     wanted.apply(&mut all);
     all

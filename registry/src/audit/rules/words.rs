@@ -30,6 +30,11 @@ pub(super) fn names(images: &[&PlatformImage<'_>]) -> String {
     }
 }
 
+/// Returns `1 layer`, `2 layers`.
+pub(super) fn plural(count: usize, name: &str) -> String {
+    format!("{count} {name}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Returns bytes as `999 B`, `12.3 kB`, `4.5 GB` (powers of 1000).
 pub(super) fn bytes(count: u64) -> String {
     let (mut value, mut unit) = (count as f64, "B");

@@ -16,6 +16,7 @@ use futures::future::FutureExt as _;
 
 pub use error::CopierError;
 pub use gather::Tree;
+pub(crate) use gather::is_about_digest;
 pub use into_layout::Names;
 
 use super::bounded;
