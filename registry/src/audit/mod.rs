@@ -32,6 +32,8 @@ pub use facts::{ImageFacts, ImageName};
 pub use finding::{Finding, Place, Severity, Unchecked};
 pub use policy::{Expectations, Policy};
 pub use report::{ImageReport, PlatformReport, PlatformState, Report, RepositoryReport, Stats};
+pub use referrers::is_about_another;
+pub use report::{ImageReport, PlatformReport, Report};
 pub use rule::{Cost, Group, Rule};
 pub use rules::{judge, rule, rules};
 pub use run::{Auditor, Job, Progress, Scope};

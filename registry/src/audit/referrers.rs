@@ -46,8 +46,7 @@ impl Local {
         let mut local = Self::default();
         let mut images = Vec::new();
         for (name, manifest) in std::mem::take(roots) {
-            let tag = name.as_deref().map(|name| name.rsplit(':').next().unwrap_or(name));
-            match (subject(&manifest), tag.filter(|tag| is_about_digest(tag))) {
+            match (subject(&manifest), name.as_deref().and_then(digest_tag)) {
                 (Some(subject), _) => local.by_subject.entry(subject).or_default().push(manifest.clone()),
                 (None, Some(tag)) => drop(local.by_tag.insert(tag.to_owned(), manifest.clone())),
                 (None, None) => {
@@ -67,8 +66,10 @@ impl Local {
         let mut facts = ReferrerFacts::default();
         let mut entries = Vec::new();
         for raw in self.by_subject.get(digest).into_iter().flatten() {
-            entries.push(raw.descriptor());
-            facts.read.extend(raw.view().ok().map(|view| (raw.digest().clone(), view)));
+            let view = raw.view().ok();
+            let kind = view.as_ref().and_then(evidence::type_of).map(str::to_owned);
+            entries.push(Descriptor { artifact_type: kind, ..raw.descriptor() });
+            facts.read.extend(view.map(|view| (raw.digest().clone(), view)));
         }
         facts.by_api = Some(entries);
         for suffix in COSIGN {
@@ -80,6 +81,16 @@ impl Local {
         }
         facts
     }
+}
+
+/// Returns whether a root of a layout is about another one: a signature, an SBOM.
+pub fn is_about_another(name: Option<&str>, manifest: &RawManifest) -> bool {
+    subject(manifest).is_some() || name.is_some_and(|name| digest_tag(name).is_some())
+}
+
+/// Returns the tag in a name, if it is made of a digest.
+fn digest_tag(name: &str) -> Option<&str> {
+    name.rsplit(':').next().filter(|tag| is_about_digest(tag))
 }
 
 fn subject(manifest: &RawManifest) -> Option<Digest> {

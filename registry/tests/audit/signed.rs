@@ -1,8 +1,11 @@
 //! What vouches for images, and in which of the places clients look it is found.
 
-use polyarch_registry::audit::{Expectations, ImageReport, Scope};
-use polyarch_registry::client::fallback_tag;
+use std::sync::Arc;
+
+use polyarch_registry::audit::{Auditor, Expectations, ImageReport, Job, Policy, Scope, is_about_another};
+use polyarch_registry::client::{Config, Registry, fallback_tag};
 use polyarch_registry::oci::{Descriptor, Digest, RawManifest, media_type};
+use polyarch_registry::verify::StoreSource;
 use polyarch_testkit::proxy::Act;
 use polyarch_testkit::specimen::Built;
 use polyarch_testkit::{Http, Proxy, Specimen, TestRegistry};
@@ -286,4 +289,24 @@ async fn a_layout_says_itself_what_refers_to_what() {
     let report = audit_with(&built, requiring(|wanted| wanted.require_signature = true), REFERRERS).await;
     assert_eq!(brief(&report.findings), [("missing-signature", "error", "linux/amd64")]);
     assert_eq!(report.unchecked, []);
+}
+
+#[tokio::test]
+async fn what_a_layout_lists_beside_an_image_is_about_it() {
+    let built = Specimen::healthy(&BOTH).lone().build().await;
+    let roots = vec![
+        (Some("1".to_owned()), built.root.clone()),
+        (None, artifact(NOTATION, &built.root)),
+        (Some(format!("host/app:{}.sbom", fallback_tag(built.root.digest()))), artifact(SPDX, &built.parts[0])),
+    ];
+    assert_eq!(
+        roots.iter().map(|(name, root)| is_about_another(name.as_deref(), root)).collect::<Vec<_>>(),
+        [false, true, true]
+    );
+    let wanted = requiring(|wanted| wanted.require_signature = true);
+    let auditor = Auditor::new(Registry::new(Config::default()), None, Policy { defaults: wanted }, Scope::default());
+    let source = Arc::new(StoreSource(built.store.clone()));
+    let job = Job::Local { repository: "oci:specimen".to_owned(), source, roots };
+    let report = auditor.run(vec![job], &|_| ()).await;
+    assert_eq!((report.images.len(), report.findings().count(), report.unchecked()), (1, 0, 0));
 }

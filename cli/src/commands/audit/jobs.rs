@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use polyarch_registry::audit::Job;
-use polyarch_registry::oci::Reference;
+use polyarch_registry::audit::{Job, is_about_another};
+use polyarch_registry::oci::{RawManifest, Reference};
 use polyarch_registry::store::LayoutStore;
 use polyarch_registry::verify::StoreSource;
 
@@ -51,9 +51,25 @@ async fn local(repository: String, store: LayoutStore, entry: Option<&str>) -> R
         None => store.roots().await?,
     };
     let source = StoreSource(store);
-    let mut roots = Vec::new();
+    let mut roots: Vec<(Option<String>, RawManifest)> = Vec::new();
     for root in found {
         roots.push((root.name, source::manifest(&source, &root.descriptor).await?));
     }
+    if entry.is_some() {
+        roots.append(&mut about_others(&source).await?);
+    }
     Ok(Job::Local { repository, source: Arc::new(source), roots })
+}
+
+/// Returns what in a layout is about something else, and belongs to whatever is audited of it.
+async fn about_others(source: &StoreSource<LayoutStore>) -> Result<Vec<(Option<String>, RawManifest)>, Diagnostic> {
+    let mut about = Vec::new();
+    for root in source.0.roots().await? {
+        // What cannot be read is found where it is asked for.
+        let Ok(manifest) = source::manifest(source, &root.descriptor).await else { continue };
+        if is_about_another(root.name.as_deref(), &manifest) {
+            about.push((root.name, manifest));
+        }
+    }
+    Ok(about)
 }
