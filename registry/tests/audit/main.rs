@@ -3,11 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "clippy.toml allows it in test functions; these are their helpers")]
 
 mod attested;
+mod asked;
 mod blobs;
 mod consistent;
 mod drift;
 mod format;
 mod listed;
+mod hygiene;
 mod platforms;
 mod policy;
 mod presence;
@@ -16,6 +18,7 @@ mod report;
 mod shared;
 mod signed;
 mod specimens;
+mod variants;
 
 use std::sync::Arc;
 

@@ -13,8 +13,11 @@ pub(crate) type Case = (&'static str, Specimen, Expectations);
 /// A function for each file of tests.
 #[rustfmt::skip]
 const TABLES: &[fn() -> Vec<Case>] = &[
+    crate::asked::specimens,
     crate::consistent::specimens,
     crate::format::specimens,
+    crate::hygiene::specimens,
+    crate::variants::specimens,
 ];
 
 /// Rules whose specimens are elsewhere: those of rules that need more than a store, or that are tried in their own files only.

@@ -2,29 +2,46 @@
 
 mod ambiguous_manifest;
 mod attestation_entries;
+mod artifact_type;
 mod base_drift;
+mod base_not_allowed;
 mod config_drift;
 mod created_apart;
 mod dangling_child;
+mod descriptor_urls;
 mod digest_mismatch;
 mod docker_zstd_layer;
 mod duplicate_platform;
 mod expired_waiver;
 mod hidden_signature;
+mod duplicate_layer;
+mod embedded_data;
+mod empty_layer;
+mod fallback_to_32_bit;
+mod foreign_layer;
 mod history_mismatch;
+mod image_too_large;
 mod layer_count_drift;
 mod layer_count_mismatch;
+mod layer_too_large;
+mod manifest_too_large;
 mod media_type_mismatch;
+mod missing_baseline;
 mod missing_blob;
 mod missing_platform;
 mod missing_provenance;
 mod missing_sbom;
 mod missing_signature;
+mod missing_healthcheck;
 mod mixed_media_types;
 mod named;
 mod nested_index;
 mod orphan_attestation;
 mod platform_mismatch;
+mod platform_spelling;
+mod required_annotation;
+mod required_label;
+mod root_user;
 mod schema1_manifest;
 mod shared_base;
 mod single_platform;
@@ -34,6 +51,7 @@ mod stale_platform;
 mod stale_referrers;
 mod steps;
 mod times;
+mod too_many_layers;
 mod too_many_manifests;
 mod unknown_layer_type;
 mod unknown_manifest_type;
@@ -56,28 +74,45 @@ use super::rule::{Check, Rule};
 static ALL: &[Rule] = &[
     ambiguous_manifest::RULE,
     attestation_entries::RULE,
+    artifact_type::RULE,
     base_drift::RULE,
+    base_not_allowed::RULE,
     config_drift::RULE,
     created_apart::RULE,
     dangling_child::RULE,
+    descriptor_urls::RULE,
     digest_mismatch::RULE,
     docker_zstd_layer::RULE,
     duplicate_platform::RULE,
     expired_waiver::RULE,
     hidden_signature::RULE,
+    duplicate_layer::RULE,
+    embedded_data::RULE,
+    empty_layer::RULE,
+    fallback_to_32_bit::RULE,
+    foreign_layer::RULE,
     history_mismatch::RULE,
+    image_too_large::RULE,
     layer_count_drift::RULE,
     layer_count_mismatch::RULE,
+    layer_too_large::RULE,
+    manifest_too_large::RULE,
     media_type_mismatch::RULE,
+    missing_baseline::RULE,
     missing_blob::RULE,
     missing_platform::RULE,
     missing_provenance::RULE,
     missing_sbom::RULE,
     missing_signature::RULE,
+    missing_healthcheck::RULE,
     mixed_media_types::RULE,
     nested_index::RULE,
     orphan_attestation::RULE,
     platform_mismatch::RULE,
+    platform_spelling::RULE,
+    required_annotation::RULE,
+    required_label::RULE,
+    root_user::RULE,
     schema1_manifest::RULE,
     shared_base::RULE,
     single_platform::RULE,
@@ -85,6 +120,7 @@ static ALL: &[Rule] = &[
     size_mismatch::RULE,
     stale_platform::RULE,
     stale_referrers::RULE,
+    too_many_layers::RULE,
     too_many_manifests::RULE,
     unknown_layer_type::RULE,
     unknown_manifest_type::RULE,

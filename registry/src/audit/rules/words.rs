@@ -1,7 +1,8 @@
 //! Words and places that several rules use.
 
-use crate::audit::facts::{Entry, PlatformImage};
+use crate::audit::facts::{Entry, IndexFacts, PlatformImage};
 use crate::audit::finding::{Place, Severity};
+use crate::oci::Platform;
 
 /// Returns where findings about an entry of an index are: its platform, or only its digest.
 pub(super) fn place(entry: &Entry) -> Place {
@@ -14,6 +15,13 @@ pub(super) fn place(entry: &Entry) -> Place {
             None => Place::digest(digest),
         },
     }
+}
+
+/// Returns the platforms that clients choose from in an index, normalised, in its order.
+pub(super) fn listed(index: &IndexFacts) -> Vec<Platform> {
+    let named = |entry: &&Entry| !entry.is_attestation() && entry.descriptor.artifact_type.is_none();
+    let platforms = index.children.iter().filter(named).filter_map(|entry| entry.descriptor.platform.as_ref());
+    platforms.filter(|platform| !platform.architecture.is_empty()).map(Platform::normalize).collect()
 }
 
 /// What breaks an attestation breaks no platform.
