@@ -3,9 +3,10 @@
 //! Owns: walking from a root to its children and configurations, within bounds; telling what is missing from what could not
 //! be asked; each object read at most once, and kept on disk by its digest. Never: judges.
 //!
-//! That an object is known by its digest says nothing about whether a registry still has it. Its presence in a repository is
-//! remembered apart, for as long as [`Collector::trust`] says.
+//! That an object is known by its digest says nothing about whether this repository still has it: [`Seen`] tells that apart,
+//! and what it does not know is asked with a HEAD.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,6 +17,9 @@ use tokio::io::AsyncReadExt as _;
 use super::facts::{Config, ConfigFacts, Entry, ImageFacts, ImageName, IndexFacts, ManifestFacts, Node};
 use super::facts::{Unusable, UnusableKind};
 use super::finding::Unchecked;
+use super::report::Stats;
+use super::scale::{Kind, Objects, Seen};
+use crate::client::ClientError;
 use crate::client::once::OnceMap;
 use crate::oci::{Descriptor, Digest, ImageConfig, Manifest, ManifestError, RawManifest, RunConfig, media_type};
 use crate::resolve::ManifestCache;
@@ -25,13 +29,48 @@ use crate::verify::{ContentSource, SourceError};
 /// Largest configuration that is read, in bytes. Real ones have some ten thousand.
 const CONFIG_BYTES: u64 = 4 << 20;
 
+/// Objects that could not be read are remembered, so that they are not asked for again; more than this many are.
+const FAILED: usize = 4096;
+
 /// Reads the images of one place.
 pub struct Collector {
     source: Arc<dyn ContentSource>,
-    cache: Option<ManifestCache>,
-    read: OnceMap<Digest, Object>,
+    pub(super) objects: Arc<Objects>,
+    pub(super) seen: Seen,
+    pub(super) counts: Arc<Counts>,
+    reading: OnceMap<(Kind, Digest), Object>,
+    failed: std::sync::Mutex<HashMap<(Kind, Digest), Object>>,
+}
+
+/// What was asked for, and what was known.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
     fetched: AtomicU64,
     cached: AtomicU64,
+    asked: AtomicU64,
+}
+
+impl Counts {
+    /// Counts an object that is read from the source.
+    pub(super) fn fetched(&self) {
+        self.fetched.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts an object that was known.
+    pub(super) fn cached(&self) {
+        self.cached.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a question whether something is there.
+    pub(super) fn asked(&self) {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn add_to(&self, stats: &mut Stats) {
+        stats.fetched += self.fetched.load(Ordering::Relaxed);
+        stats.cached += self.cached.load(Ordering::Relaxed);
+        stats.asked += self.asked.load(Ordering::Relaxed);
+    }
 }
 
 /// A manifest or configuration, or why there is none.
@@ -51,19 +90,24 @@ struct Walk {
 }
 
 impl Collector {
-    /// Returns a collector that remembers on disk what it reads, if there is a cache.
+    /// Returns a collector of one place that remembers on disk what it reads, if there is a cache.
     pub fn new(source: Arc<dyn ContentSource>, cache: Option<ManifestCache>) -> Self {
-        Self { source, cache, read: OnceMap::default(), fetched: AtomicU64::new(0), cached: AtomicU64::new(0) }
+        Self::of_repository(source, Arc::new(Objects::new(cache)), Seen::default(), Arc::default())
+    }
+
+    /// Returns a collector of one repository of a run.
+    pub(super) fn of_repository(
+        source: Arc<dyn ContentSource>,
+        objects: Arc<Objects>,
+        seen: Seen,
+        counts: Arc<Counts>,
+    ) -> Self {
+        Self { source, objects, seen, counts, reading: OnceMap::default(), failed: std::sync::Mutex::default() }
     }
 
     /// Returns where it reads.
     pub(super) fn source(&self) -> &dyn ContentSource {
         &*self.source
-    }
-
-    /// Returns how many objects were read from the source, and how many were known.
-    pub fn counts(&self) -> (u64, u64) {
-        (self.fetched.load(Ordering::Relaxed), self.cached.load(Ordering::Relaxed))
     }
 
     /// Reads everything behind a root that was read already.
@@ -86,7 +130,7 @@ impl Collector {
             if depth > MAX_DEPTH || count >= MAX_MANIFESTS as u64 {
                 return Entry { descriptor, node: Node::TooMuch };
             }
-            let node = match self.object(&descriptor, true).await {
+            let node = match self.object(&descriptor, Kind::Manifest).await {
                 Object::Bytes { media_type, bytes } => {
                     self.node(walk, &descriptor, RawManifest::new(media_type, bytes), depth).await
                 }
@@ -130,7 +174,7 @@ impl Collector {
             return ConfigFacts::NotAnImage;
         }
         let digest = &descriptor.digest;
-        match self.object(descriptor, false).await {
+        match self.object(descriptor, Kind::Blob).await {
             Object::Bytes { bytes, .. } => {
                 match ImageConfig::parse(&bytes).and_then(|view| Ok((view, RunConfig::parse(&bytes)?))) {
                     Ok((view, run)) => ConfigFacts::Read(Box::new(Config { bytes, view, run })),
@@ -147,36 +191,93 @@ impl Collector {
     }
 
     /// Reads a manifest or a configuration, once.
-    async fn object(&self, descriptor: &Descriptor, is_manifest: bool) -> Object {
-        let read = self.read_object(descriptor, is_manifest).map(Ok::<_, std::convert::Infallible>).boxed();
-        let Ok(object) = self.read.get_or_try_init(&descriptor.digest, read).await;
+    async fn object(&self, descriptor: &Descriptor, kind: Kind) -> Object {
+        let key = (kind, descriptor.digest.clone());
+        if let Some(failed) = self.failed().get(&key) {
+            return failed.clone();
+        }
+        let read = self.read_object(descriptor, kind).map(Ok::<_, std::convert::Infallible>).boxed();
+        let Ok(object) = self.reading.get_or_try_init(&key, read).await;
+        // What was read is found among the objects from here on, as long as there is room for it.
+        self.reading.forget_if(&key, |_| true);
         object
     }
 
-    async fn read_object(&self, descriptor: &Descriptor, is_manifest: bool) -> Object {
-        if let Some(cache) = &self.cache
-            && let Some((media_type, bytes)) = cache.object(&descriptor.digest).await
-        {
-            self.cached.fetch_add(1, Ordering::Relaxed);
-            return Object::Bytes { media_type, bytes };
+    async fn read_object(&self, descriptor: &Descriptor, kind: Kind) -> Object {
+        let digest = &descriptor.digest;
+        let object = self.found(descriptor, kind).await;
+        match &object {
+            Object::Bytes { .. } => self.seen.saw(kind, digest),
+            Object::Missing => self.seen.gone(digest),
+            _ => {}
         }
-        self.fetched.fetch_add(1, Ordering::Relaxed);
-        let read = match is_manifest {
-            true => {
+        if !matches!(object, Object::Bytes { .. }) {
+            let mut failed = self.failed();
+            if failed.len() < FAILED {
+                failed.insert((kind, digest.clone()), object.clone());
+            }
+        }
+        object
+    }
+
+    /// Returns an object whose bytes are known if the place has it; reads it otherwise.
+    async fn found(&self, descriptor: &Descriptor, kind: Kind) -> Object {
+        if let Some((media_type, bytes)) = self.objects.get(&descriptor.digest).await {
+            match self.is_there(descriptor, kind).await {
+                Ok(true) => {
+                    self.counts.cached();
+                    return Object::Bytes { media_type, bytes };
+                }
+                Err(error) if is_passing(&error) => return Object::Unchecked(in_full(&error)),
+                // GET decides: some registries know no HEAD, and some storage behind them refuses it.
+                _ => {}
+            }
+        }
+        let object = match self.fetched(descriptor, kind).await {
+            // A proxy may have cut it short.
+            Object::Altered { got, .. } => match self.fetched(descriptor, kind).await {
+                Object::Altered { got: again, .. } if again != got => {
+                    Object::Unchecked("two answers were different, and both are not what the digest says".to_owned())
+                }
+                object => object,
+            },
+            object => object,
+        };
+        if let Object::Bytes { media_type, bytes } = &object {
+            self.objects.put(&descriptor.digest, media_type, bytes).await;
+        }
+        object
+    }
+
+    async fn is_there(&self, descriptor: &Descriptor, kind: Kind) -> Result<bool, SourceError> {
+        if self.seen.is_there(kind, &descriptor.digest) {
+            return Ok(true);
+        }
+        self.counts.asked();
+        match kind {
+            Kind::Manifest => self.source.has_manifest(descriptor).await,
+            Kind::Blob => Ok(self.source.stat(descriptor).await?.is_some()),
+        }
+    }
+
+    async fn fetched(&self, descriptor: &Descriptor, kind: Kind) -> Object {
+        self.counts.fetched();
+        let read = match kind {
+            Kind::Manifest => {
                 self.source.manifest(descriptor).await.map(|raw| (raw.media_type().to_owned(), raw.bytes().clone()))
             }
-            false => self.small(descriptor).await.map(|bytes| (descriptor.media_type.clone(), bytes)),
+            Kind::Blob => self.small(descriptor).await.map(|bytes| (descriptor.media_type.clone(), bytes)),
         };
-        let object = match read {
+        match read {
             Ok((media_type, bytes)) => checked(descriptor, media_type, bytes),
             Err(SourceError::Missing(_)) => Object::Missing,
             Err(SourceError::TooLarge { limit, .. }) => Object::TooLarge(limit),
             Err(error) => Object::Unchecked(in_full(&error)),
-        };
-        if let (Object::Bytes { media_type, bytes }, Some(cache)) = (&object, &self.cache) {
-            cache.put(&descriptor.digest, media_type, bytes).await;
         }
-        object
+    }
+
+    fn failed(&self) -> std::sync::MutexGuard<'_, HashMap<(Kind, Digest), Object>> {
+        self.failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     async fn small(&self, descriptor: &Descriptor) -> Result<Bytes, SourceError> {
@@ -212,6 +313,12 @@ fn checked(descriptor: &Descriptor, media_type: String, bytes: Bytes) -> Object 
         true => Object::Bytes { media_type, bytes },
         false => Object::Altered { got, size: bytes.len() as u64 },
     }
+}
+
+/// Whether the source may answer later, so that it is no use to ask it in another way now.
+fn is_passing(error: &SourceError) -> bool {
+    let SourceError::Unreadable { source, .. } = error else { return false };
+    source.downcast_ref::<ClientError>().is_some_and(ClientError::is_retryable)
 }
 
 fn too_large(limit: u64) -> String {

@@ -20,6 +20,9 @@ impl Report {
             merged.time = merged.time.max(report.time);
             merged.stats.fetched += report.stats.fetched;
             merged.stats.cached += report.stats.cached;
+            merged.stats.asked += report.stats.asked;
+            merged.stats.resumed += report.stats.resumed;
+            merged.stats.vanished += report.stats.vanished;
             merged.stats.seconds = merged.stats.seconds.max(report.stats.seconds);
             images.extend(report.images.into_iter().map(|image| (name(&image), image)));
             for one in report.repositories {

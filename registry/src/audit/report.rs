@@ -9,6 +9,7 @@ use super::children;
 use super::facts::ImageFacts;
 use super::finding::{Finding, Severity, Unchecked};
 use super::run::Scope;
+use super::scale::Shard;
 use crate::oci::Digest;
 
 /// Version of the shape: raised when a field changes its meaning or goes.
@@ -140,6 +141,18 @@ pub struct Stats {
     pub cached: u64,
     /// Seconds.
     pub seconds: f64,
+    /// Objects, and tags, that were only asked for: a HEAD each.
+    #[serde(default)]
+    pub asked: u64,
+    /// Images whose reports an interrupted audit had left.
+    #[serde(default)]
+    pub resumed: u64,
+    /// Tags that were removed between being listed and being read.
+    #[serde(default)]
+    pub vanished: u64,
+    /// Which part of everything asked for it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
 }
 
 impl ImageReport {

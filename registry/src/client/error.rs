@@ -224,6 +224,14 @@ impl ClientError {
         matches!(&*self.fault, Fault::Status { errors, .. } if errors.iter().any(|error| error.code == *code))
     }
 
+    /// Returns whether the registry says that it does not have what was asked for: 404, 410, or a 400 with the code that
+    /// belongs to 404. Anything else is no answer to the question.
+    pub fn is_unknown(&self) -> bool {
+        let says = |code| self.has_code(&code);
+        let unknown = || says(OciErrorCode::ManifestUnknown) || says(OciErrorCode::BlobUnknown);
+        self.kind() == ErrorKind::NotFound || self.status() == Some(StatusCode::BAD_REQUEST) && unknown()
+    }
+
     /// Returns the registry's `Retry-After`, not capped.
     pub fn retry_after(&self) -> Option<Duration> {
         match &*self.fault {
@@ -347,6 +355,24 @@ mod tests {
         let cause = std::error::Error::source(&error).unwrap().to_string();
         assert_eq!(cause, "answered 403 Forbidden: DENIED (no\\u{a}::error::\\u{1b}[2J); OWN");
         assert!(error.has_code(&OciErrorCode::Denied));
+    }
+
+    #[test]
+    fn only_an_answer_says_that_something_is_not_there() {
+        let unknown = br#"{"errors":[{"code":"MANIFEST_UNKNOWN"}]}"#;
+        for (code, body, want) in [
+            (404, &b""[..], true),
+            (410, b"", true),
+            (400, unknown, true),
+            (400, br#"{"errors":[{"code":"DENIED"}]}"#, false),
+            (400, b"", false),
+            (401, unknown, false),
+            (403, unknown, false),
+            (429, unknown, false),
+            (503, unknown, false),
+        ] {
+            assert_eq!(status(code, body).is_unknown(), want, "{code}");
+        }
     }
 
     #[test]

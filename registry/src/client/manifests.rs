@@ -104,6 +104,16 @@ impl Registry {
         reference: &Reference,
         media_type: &str,
     ) -> Result<RawManifest, ClientError> {
+        Ok(self.get_manifest_and_claim(reference, media_type).await?.0)
+    }
+
+    /// [`Registry::get_manifest_as_is`] with the digest that the registry says these bytes have, if it says so in a way
+    /// that can be read.
+    pub(crate) async fn get_manifest_and_claim(
+        &self,
+        reference: &Reference,
+        media_type: &str,
+    ) -> Result<(RawManifest, Option<Digest>), ClientError> {
         self.retrying(|| async {
             let mut answered = self.attempt(&read(reference, Method::GET)).await?;
             let bytes = answered.reply.bytes("manifest", self.inner.config.limits.manifest_bytes).await;
@@ -114,7 +124,8 @@ impl Registry {
                 given => given.to_owned(),
             };
             let media_type = named.unwrap_or_else(fallback);
-            Ok(RawManifest::new(media_type, bytes))
+            let claim = claimed_digest(&answered.reply).ok().flatten();
+            Ok((RawManifest::new(media_type, bytes), claim))
         })
         .await
     }

@@ -29,6 +29,18 @@ impl ContentSource for RegistrySource {
         .boxed()
     }
 
+    fn has_manifest<'a>(&'a self, descriptor: &'a Descriptor) -> BoxFuture<'a, Result<bool, SourceError>> {
+        let digest = &descriptor.digest;
+        async move {
+            match self.registry.head_manifest(&self.repository.with_digest(digest.clone())).await {
+                Ok(head) => Ok(head.is_some()),
+                Err(error) if matches!(error.kind(), ErrorKind::Rejected | ErrorKind::Protocol) => Ok(false),
+                Err(error) => Err(self.failed(digest, error)),
+            }
+        }
+        .boxed()
+    }
+
     fn stat<'a>(&'a self, descriptor: &'a Descriptor) -> BoxFuture<'a, Result<Option<u64>, SourceError>> {
         async move {
             let size = self.registry.blob_exists(&self.repository, descriptor).await;
@@ -50,7 +62,7 @@ impl ContentSource for RegistrySource {
 impl RegistrySource {
     fn failed(&self, digest: &Digest, error: ClientError) -> SourceError {
         match error.kind() {
-            ErrorKind::NotFound => SourceError::Missing(digest.clone()),
+            _ if error.is_unknown() => SourceError::Missing(digest.clone()),
             ErrorKind::TooLarge => {
                 let limit = self.registry.config().limits.manifest_bytes as u64;
                 SourceError::TooLarge { digest: digest.clone(), limit }

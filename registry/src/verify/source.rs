@@ -17,6 +17,12 @@ pub trait ContentSource: Send + Sync {
     /// Returns a manifest's bytes as they are, at most [`MANIFEST_LIMIT`] of them.
     fn manifest<'a>(&'a self, descriptor: &'a Descriptor) -> BoxFuture<'a, Result<RawManifest, SourceError>>;
 
+    /// Returns whether a manifest is there, as far as that can be told without reading it. That it is not is no proof: some
+    /// registries do not answer such questions.
+    fn has_manifest<'a>(&'a self, descriptor: &'a Descriptor) -> BoxFuture<'a, Result<bool, SourceError>> {
+        async move { Ok(self.stat(descriptor).await?.is_some()) }.boxed()
+    }
+
     /// Returns a blob's size as the source knows it, or `None` if it is not there.
     fn stat<'a>(&'a self, descriptor: &'a Descriptor) -> BoxFuture<'a, Result<Option<u64>, SourceError>>;
 

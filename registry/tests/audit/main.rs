@@ -2,14 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "clippy.toml allows it in test functions; these are their helpers")]
 
-mod attested;
 mod asked;
+mod attested;
 mod blobs;
 mod consistent;
 mod drift;
 mod format;
-mod listed;
 mod hygiene;
+mod listed;
 mod platforms;
 mod policy;
 mod presence;

@@ -304,7 +304,7 @@ async fn what_a_layout_lists_beside_an_image_is_about_it() {
         [false, true, true]
     );
     let wanted = requiring(|wanted| wanted.require_signature = true);
-    let auditor = Auditor::new(Registry::new(Config::default()), None, Policy { defaults: wanted }, Scope::default());
+    let auditor = Auditor::new(Registry::new(Config::default()), None, Policy::of(wanted), Scope::default());
     let source = Arc::new(StoreSource(built.store.clone()));
     let job = Job::Local { repository: "oci:specimen".to_owned(), source, roots };
     let report = auditor.run(vec![job], &|_| ()).await;

@@ -26,6 +26,7 @@ const ELSEWHERE: &[&str] = &[
     "attestation-entries",
     "created-apart",
     "dangling-child",
+    "dangling-tag",
     "digest-mismatch",
     "duplicate-platform",
     "expired-waiver",

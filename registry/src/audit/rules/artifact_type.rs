@@ -3,9 +3,9 @@
 use crate::audit::compare::brief;
 use crate::audit::facts::ImageFacts;
 use crate::audit::finding::{Findings, Severity};
+use crate::audit::places::manifests;
 use crate::audit::policy::Expectations;
 use crate::audit::rule::{Check, Cost, Group, Rule};
-use crate::audit::walk::manifests;
 use crate::oci::media_type::OCI_EMPTY;
 
 use super::words::place;

@@ -1,24 +1,25 @@
 //! The rules: a file each, and the table.
 
 mod ambiguous_manifest;
-mod attestation_entries;
 mod artifact_type;
+mod attestation_entries;
 mod base_drift;
 mod base_not_allowed;
 mod config_drift;
 mod created_apart;
 mod dangling_child;
+pub(super) mod dangling_tag;
 mod descriptor_urls;
 mod digest_mismatch;
 mod docker_zstd_layer;
-mod duplicate_platform;
-mod expired_waiver;
-mod hidden_signature;
 mod duplicate_layer;
+mod duplicate_platform;
 mod embedded_data;
 mod empty_layer;
+mod expired_waiver;
 mod fallback_to_32_bit;
 mod foreign_layer;
+mod hidden_signature;
 mod history_mismatch;
 mod image_too_large;
 mod layer_count_drift;
@@ -28,11 +29,11 @@ mod manifest_too_large;
 mod media_type_mismatch;
 mod missing_baseline;
 mod missing_blob;
+mod missing_healthcheck;
 mod missing_platform;
 mod missing_provenance;
 mod missing_sbom;
 mod missing_signature;
-mod missing_healthcheck;
 mod mixed_media_types;
 mod named;
 mod nested_index;
@@ -73,24 +74,25 @@ use super::rule::{Check, Rule};
 #[rustfmt::skip]
 static ALL: &[Rule] = &[
     ambiguous_manifest::RULE,
-    attestation_entries::RULE,
     artifact_type::RULE,
+    attestation_entries::RULE,
     base_drift::RULE,
     base_not_allowed::RULE,
     config_drift::RULE,
     created_apart::RULE,
     dangling_child::RULE,
+    dangling_tag::RULE,
     descriptor_urls::RULE,
     digest_mismatch::RULE,
     docker_zstd_layer::RULE,
-    duplicate_platform::RULE,
-    expired_waiver::RULE,
-    hidden_signature::RULE,
     duplicate_layer::RULE,
+    duplicate_platform::RULE,
     embedded_data::RULE,
     empty_layer::RULE,
+    expired_waiver::RULE,
     fallback_to_32_bit::RULE,
     foreign_layer::RULE,
+    hidden_signature::RULE,
     history_mismatch::RULE,
     image_too_large::RULE,
     layer_count_drift::RULE,
@@ -100,11 +102,11 @@ static ALL: &[Rule] = &[
     media_type_mismatch::RULE,
     missing_baseline::RULE,
     missing_blob::RULE,
+    missing_healthcheck::RULE,
     missing_platform::RULE,
     missing_provenance::RULE,
     missing_sbom::RULE,
     missing_signature::RULE,
-    missing_healthcheck::RULE,
     mixed_media_types::RULE,
     nested_index::RULE,
     orphan_attestation::RULE,
