@@ -10,6 +10,7 @@ mod drift;
 mod format;
 mod hygiene;
 mod listed;
+mod faults;
 mod platforms;
 mod policy;
 mod presence;

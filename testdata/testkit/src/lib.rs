@@ -15,6 +15,7 @@ pub mod program;
 pub mod proxy;
 pub mod registry;
 pub mod script;
+pub mod served;
 pub mod specimen;
 
 pub use bed::Bed;
@@ -24,4 +25,5 @@ pub use images::{Image, Index};
 pub use layer::Layer;
 pub use proxy::Proxy;
 pub use registry::TestRegistry;
+pub use served::Served;
 pub use specimen::Specimen;
