@@ -5,6 +5,7 @@ use clap::{Args, Subcommand};
 use super::RegistryAccess;
 use super::audit_output::{AuditOutput, MergeArgs, RulesArgs};
 use super::audit_policy::{PolicyArgs, PolicyCommand};
+use super::audit_run::RunArgs;
 
 /// Find what is wrong with published multi-arch images.
 #[derive(Debug, Args)]
@@ -28,6 +29,9 @@ pub struct AuditArgs {
     /// How registries are reached.
     #[command(flatten)]
     pub registries: RegistryAccess,
+    /// How many images are audited
+    #[command(flatten)]
+    pub run: RunArgs,
 }
 
 /// What an audit reads besides manifests and configurations.

@@ -8,6 +8,7 @@
 pub mod audit;
 pub mod audit_output;
 pub mod audit_policy;
+pub mod audit_run;
 pub mod build;
 pub mod copy;
 pub mod diff;

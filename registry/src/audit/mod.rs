@@ -40,4 +40,5 @@ pub use report::{ImageReport, PlatformReport, PlatformState, Report, RepositoryR
 pub use rule::{Cost, Group, Rule};
 pub use rules::{judge, rule, rules};
 pub use run::{Auditor, Job, Options, Progress, Scope, TRUST};
-pub use scale::{Checkpoint, Shard, ShardError};
+pub(crate) use scale::SEEN;
+pub use scale::{Checkpoint, Shard, ShardError, dirs};

@@ -121,6 +121,18 @@ impl Auditor {
         self.scope
     }
 
+    /// Returns how old the reports are that an interrupted audit of the same left, and how many they are.
+    pub fn unfinished(&self) -> Option<(Duration, usize)> {
+        self.checkpoint()?.unfinished()
+    }
+
+    /// The debug text of policy and scope has every field there is, and in the same order each time.
+    pub(super) fn checkpoint(&self) -> Option<Checkpoint> {
+        let Checkpoint { dir, asked, resume } = self.options.checkpoint.clone()?;
+        let asked = format!("{asked}\n{:?}\n{:?}\n{:?}", self.policy, self.scope, self.options.shard);
+        Some(Checkpoint { dir, asked, resume })
+    }
+
     /// Audits everything asked for, each image once; `tell` hears how far it is.
     ///
     /// Dropped before it ends, it leaves the reports that are done at the checkpoint.

@@ -55,7 +55,7 @@ struct Site<'r> {
 
 impl<'a> Run<'a> {
     pub(super) async fn begin(auditor: &'a Auditor, tell: &'a (dyn Fn(Progress) + Sync)) -> Self {
-        let checkpoint = auditor.options.checkpoint.clone();
+        let checkpoint = auditor.checkpoint();
         let spool = blocking(move || Spool::open(checkpoint.as_ref())).await;
         Self {
             auditor,

@@ -43,7 +43,7 @@ async fn what_is_done_is_not_done_again() {
     let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let whole = resumed(other.path(), &server, false).await;
     interrupted(dir.path(), &server, 40).await;
-    let (_, done) = options(dir.path(), true).checkpoint.unwrap().unfinished(std::time::Duration::MAX).unwrap();
+    let (_, done) = auditor(dir.path(), options(dir.path(), true)).unfinished().unwrap();
     assert!((40..TAGS).contains(&done), "{done}");
     let before = server.lines().len();
     let report = resumed(dir.path(), &server, true).await;

@@ -4,6 +4,8 @@ mod explain;
 mod jobs;
 mod output;
 mod policy;
+mod progress;
+mod running;
 
 use polyarch_registry::audit::{Auditor, Policy, Scope};
 use polyarch_registry::client::Registry;
@@ -48,7 +50,8 @@ pub async fn run(
     let jobs = jobs::of(&args.targets, global, around).await?;
     let cache = Some(ManifestCache::of_store(&global.store));
     let auditor = Auditor::new(registry, cache, wanted.clone(), scope(args.scope));
-    let mut report = auditor.run(jobs, &|_| ()).await;
+    let auditor = auditor.with_options(running::options(&args.run, &args.targets, global)?);
+    let mut report = running::run(&auditor, jobs, &args.run, context, around).await?;
     report.time = now();
     if let Some(file) = &args.policy.policy {
         policy::tell_unused(file, &wanted, &report, context);

@@ -8,7 +8,7 @@ mod schema;
 mod values;
 mod waiver;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use keys::PROFILES;
@@ -91,7 +91,7 @@ pub struct Expectations {
     /// How many times as large as the smallest platform the largest may be.
     pub size_ratio: f64,
     /// Severities instead of the rules' own, by id; `None` turns a rule off.
-    pub severities: HashMap<String, Option<Severity>>,
+    pub severities: BTreeMap<String, Option<Severity>>,
 }
 
 impl Default for Expectations {
@@ -114,7 +114,7 @@ impl Default for Expectations {
             profiles: Vec::new(),
             created_spread: Duration::from_secs(24 * 3600),
             size_ratio: 3.0,
-            severities: HashMap::new(),
+            severities: BTreeMap::new(),
         }
     }
 }

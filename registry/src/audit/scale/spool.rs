@@ -31,19 +31,19 @@ const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 pub struct Checkpoint {
     /// A directory for these files.
     pub dir: PathBuf,
-    /// Everything that decides what the reports say, in any form that is always the same: targets, policy, options.
+    /// What is audited, in any form that is always the same. Policy, scope, shard and rules are taken into account as well.
     pub asked: String,
     /// Whether to go on where an interrupted run for the same stopped.
     pub resume: bool,
 }
 
 impl Checkpoint {
-    /// Returns how old the newest unfinished run for the same is, and how many images it did, at most `most` ago.
-    pub fn unfinished(&self, most: Duration) -> Option<(Duration, usize)> {
+    /// Returns how old the unfinished run for the same is that got furthest, and how many images it did.
+    pub(in crate::audit) fn unfinished(&self) -> Option<(Duration, usize)> {
         let found = furthest(&self.dir, &self.key())?;
         let age = SystemTime::now().duration_since(found.changed).unwrap_or_default();
         let done = Spool::over(found.journal, Some(found.path), &self.key()).ok()?.done.len();
-        (age <= most && done > 0).then_some((age, done))
+        (done > 0).then_some((age, done))
     }
 
     fn key(&self) -> String {

@@ -12,6 +12,7 @@ use super::lease::try_exclusive;
 use super::paths::Paths;
 use super::walk::Reached;
 use super::{LayoutStore, StoreError, cache, index, verified};
+use crate::audit::SEEN;
 use crate::resolve::REMOTE_CACHE;
 
 /// What gc removed.
@@ -40,11 +41,13 @@ impl LayoutStore {
 
 /// What registries said is asked for again when it is needed.
 fn forget_remote(paths: &Paths) -> Result<(), StoreError> {
-    let dir = paths.cache().join(REMOTE_CACHE);
-    match fs::remove_dir_all(&dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io_error("remove", &dir)(error)),
-        _ => Ok(()),
+    for dir in [paths.cache().join(REMOTE_CACHE), paths.cache().join(SEEN)] {
+        match fs::remove_dir_all(&dir) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io_error("remove", &dir)(error))?,
+            _ => {}
+        }
     }
+    Ok(())
 }
 
 fn collect(paths: &Paths) -> Result<Removed, StoreError> {

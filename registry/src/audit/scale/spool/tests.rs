@@ -33,7 +33,7 @@ fn an_interrupted_run_goes_on_with_what_could_be_checked() {
     first.image(report("1", None));
     first.image(report("2", Some("no answer")));
     drop(first);
-    assert_eq!(checkpoint(dir.path(), true).unfinished(KEPT).map(|(_, done)| done), Some(2));
+    assert_eq!(checkpoint(dir.path(), true).unfinished().map(|(_, done)| done), Some(2));
     let mut again = Spool::open(Some(&checkpoint(dir.path(), true)));
     let done = |tag| again.is_done("r.example.com/app", tag);
     assert_eq!([done("1"), done("2"), done("3")], [true, false, false]);
@@ -54,7 +54,7 @@ fn another_question_or_a_run_that_goes_on_is_left_alone() {
     drop(running);
     let other = Checkpoint { asked: "r.example.com/app --deep".to_owned(), ..checkpoint(dir.path(), true) };
     assert!(!Spool::open(Some(&other)).is_done("r.example.com/app", "1"));
-    assert_eq!(other.unfinished(KEPT), None);
+    assert_eq!(other.unfinished(), None);
     assert!(Spool::open(Some(&checkpoint(dir.path(), true))).is_done("r.example.com/app", "1"));
 }
 
