@@ -2,6 +2,7 @@
 //!
 //! Owns: joining what was asked for, and the names that come of it. Never: reads an image.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -86,13 +87,20 @@ impl Remote {
 }
 
 impl Names {
-    /// Returns a reference to each.
+    /// Returns the name of each in its repository: a tag, or a digest.
+    pub(super) fn names(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        self.tags().map(|tag| tag.as_str().into()).chain(self.digests.iter().map(|digest| digest.to_string().into()))
+    }
+
+    /// Tags made of digests are signatures and lists of referrers, which are read with their images.
+    fn tags(&self) -> impl Iterator<Item = &String> {
+        self.listed.iter().filter(|tag| !is_about_digest(tag)).chain(self.named.difference(&self.listed))
+    }
+
+    /// Returns a reference to each, in the same order.
     pub(super) fn references<'n>(&'n self, repository: &'n Reference) -> impl Iterator<Item = Reference> + 'n {
-        // Tags made of digests are signatures and lists of referrers, which are read with their images.
-        let images = self.listed.iter().filter(|tag| !is_about_digest(tag));
-        let tags = images.chain(self.named.difference(&self.listed));
         let digests = self.digests.iter().map(|digest| repository.with_digest(digest.clone()));
-        tags.map(|tag| repository.with_tag(tag)).chain(digests)
+        self.tags().map(|tag| repository.with_tag(tag)).chain(digests)
     }
 
     /// Returns all tags of the repository, if they were listed.

@@ -2,6 +2,7 @@
 //!
 //! Owns: who is asked when, what a missing tag means, and the count of it all. Never: reads an object itself, or judges.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::future::FutureExt as _;
@@ -72,10 +73,13 @@ impl<'a> Run<'a> {
         let places = grouped(jobs);
         self.desk().progress.places = places.len() as u64;
         iter(places).for_each_concurrent(PLACES, |place| self.place(place).boxed()).await;
-        let Desk { spool, progress, vanished } = self.desk.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let Self { objects, desk, counts, .. } = self;
+        // Room for the reports.
+        drop(objects);
+        let Desk { spool, progress, vanished } = desk.into_inner().unwrap_or_else(PoisonError::into_inner);
         let (images, repositories) = blocking(move || spool.finish()).await;
         let mut report = Report { images, repositories, ..Report::default() };
-        self.counts.add_to(&mut report.stats);
+        counts.add_to(&mut report.stats);
         (report.stats.resumed, report.stats.vanished) = (progress.resumed, vanished);
         report
     }
@@ -90,13 +94,12 @@ impl<'a> Run<'a> {
 
     async fn local(&self, name: String, source: Arc<dyn ContentSource>, mut roots: Vec<(Option<String>, RawManifest)>) {
         let collector = Collector::new(source, None);
-        let site =
-            Site { run: self, name, collector, extras: Extras::of_layout(self.auditor.scope, Local::of(&mut roots)) };
-        let named =
-            |root: &(Option<String>, RawManifest)| root.0.clone().unwrap_or_else(|| root.1.digest().to_string());
-        let roots: Vec<_> = roots.into_iter().filter(|root| self.is_ours(&site.name, &named(root))).collect();
-        self.list(roots.len());
-        for (tag, root) in roots {
+        let extras = Extras::of_layout(self.auditor.scope, Local::of(&mut roots));
+        let site = Site { run: self, name, collector, extras };
+        let named = |tag: &Option<String>, root: &RawManifest| tag.clone().unwrap_or_else(|| root.digest().to_string());
+        self.list(&site.name, roots.iter().map(|(tag, root)| named(tag, root).into()));
+        let left: Vec<_> = roots.into_iter().filter(|(tag, root)| site.is_left(&named(tag, root))).collect();
+        for (tag, root) in left {
             let name = ImageName { repository: site.name.clone(), tag, digest: root.digest().clone() };
             self.add(site.judged(name, root).await);
         }
@@ -127,25 +130,27 @@ impl<'a> Run<'a> {
         site.images(&remote, &names).await;
     }
 
-    /// Whether an image is to be read: of this shard, and not done by the run that this one goes on with.
-    fn is_ours(&self, repository: &str, name: &str) -> bool {
-        let shard = self.auditor.options.shard;
-        if shard.is_some_and(|shard| !shard.has(repository, name)) {
-            return false;
-        }
-        let mut desk = self.desk();
-        let is_done = desk.spool.is_done(repository, name);
-        if is_done {
-            desk.progress.resumed += 1;
-            desk.progress.known += 1;
-            desk.progress.done += 1;
-        }
-        !is_done
+    /// Whether an image is of this shard.
+    fn is_meant(&self, repository: &str, name: &str) -> bool {
+        self.auditor.options.shard.is_none_or(|shard| shard.has(repository, name))
     }
 
-    fn list(&self, images: usize) {
+    /// Whether an image was done by the run that this one goes on with.
+    fn is_done(&self, repository: &str, name: &str) -> bool {
+        self.desk().spool.is_done(repository, name)
+    }
+
+    /// Counts the images of a place before any of them is read.
+    fn list<'n>(&self, repository: &str, names: impl Iterator<Item = Cow<'n, str>>) {
+        let (mut known, mut resumed) = (0, 0);
+        for name in names.filter(|name| self.is_meant(repository, name)) {
+            known += 1;
+            resumed += u64::from(self.is_done(repository, &name));
+        }
         self.advance(|progress| {
-            progress.known += images as u64;
+            progress.known += known;
+            progress.resumed += resumed;
+            progress.done += resumed;
             progress.places_listed += 1;
         });
     }
@@ -178,12 +183,15 @@ impl<'a> Run<'a> {
 }
 
 impl Site<'_> {
+    fn is_left(&self, name: &str) -> bool {
+        self.run.is_meant(&self.name, name) && !self.run.is_done(&self.name, name)
+    }
+
     async fn images(&self, remote: &Remote, names: &Names) {
-        let ours: Vec<Reference> =
-            names.references(&remote.repository).filter(|one| self.run.is_ours(&self.name, &name_of(one))).collect();
-        self.run.list(ours.len());
+        self.run.list(&self.name, names.names());
         let gone = Mutex::new(Vec::new());
-        let work = ours.into_iter().map(|reference| {
+        let left = names.references(&remote.repository).filter(|reference| self.is_left(&name_of(reference)));
+        let work = left.map(|reference| {
             let gone = &gone;
             async move {
                 let _slot = self.run.slots.acquire().await;

@@ -11,7 +11,7 @@ use crate::oci::Digest;
 use crate::resolve::ManifestCache;
 
 /// Bytes kept in memory: what tags that are read at the same time share.
-const MEMORY: usize = 8 << 20;
+const MEMORY: usize = 4 << 20;
 /// What an entry costs besides its bytes.
 const OVERHEAD: usize = 400;
 
@@ -92,7 +92,7 @@ mod tests {
     #[tokio::test]
     async fn memory_is_bounded_and_keeps_what_is_used() {
         let objects = Objects::new(None);
-        let object = |n: u32| Bytes::from(n.to_be_bytes().repeat(25_000));
+        let object = |n: u32| Bytes::from(n.to_be_bytes().repeat(12_500));
         let shared = object(u32::MAX);
         objects.put(&Digest::sha256(&shared), "shared", &shared).await;
         for n in 0..1000 {
