@@ -86,8 +86,9 @@ fn read(path: &Path, digest: &Digest) -> Option<Entry> {
 
 /// Not synced: what a crash tears is found by its digest.
 fn write(dir: &Path, path: &Path, content: &[u8]) -> std::io::Result<()> {
-    fs::create_dir_all(dir)?;
-    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(dir)?;
+    let new = || tempfile::Builder::new().prefix(".new-").tempfile_in(dir);
+    // The directory is there for all objects but the first.
+    let mut file = new().or_else(|_| fs::create_dir_all(dir).and_then(|()| new()))?;
     file.write_all(content)?;
     file.persist(path).map(drop).map_err(|error| error.error)
 }
