@@ -93,9 +93,9 @@ fn nested() -> Specimen {
 fn crowded() -> Specimen {
     Specimen::healthy(&BOTH).index(|index| {
         let mut entry = index["manifests"][0].clone();
-        // An attestation is no duplicate of a platform.
+        // Attestations are no platforms, however many there are.
         entry["platform"] = json!({"architecture": "unknown", "os": "unknown"});
-        entry["annotations"] = json!({ REFERENCE_TYPE: ATTESTATION_MANIFEST, REFERENCE_DIGEST: entry["digest"] });
+        entry["annotations"] = json!({REFERENCE_TYPE: ATTESTATION_MANIFEST, REFERENCE_DIGEST: entry["digest"]});
         entry["mediaType"] = json!(media_type::OCI_MANIFEST);
         let many = index["manifests"].as_array_mut().unwrap();
         many.extend(std::iter::repeat_n(entry, 2100));

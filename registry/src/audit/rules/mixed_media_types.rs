@@ -2,10 +2,11 @@
 
 use crate::audit::facts::{Entry, ImageFacts, IndexFacts, Node};
 use crate::audit::finding::{Findings, Place, Severity};
-use crate::audit::places::place;
 use crate::audit::policy::Expectations;
 use crate::audit::rule::{Check, Cost, Group, Rule};
 use crate::oci::Descriptor;
+
+use super::words::place;
 
 pub(super) const RULE: Rule = Rule {
     id: "mixed-media-types",

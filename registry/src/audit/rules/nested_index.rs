@@ -2,9 +2,10 @@
 
 use crate::audit::facts::{ImageFacts, Node};
 use crate::audit::finding::{Findings, Severity};
-use crate::audit::places::place;
 use crate::audit::policy::Expectations;
 use crate::audit::rule::{Check, Cost, Group, Rule};
+
+use super::words::place;
 
 pub(super) const RULE: Rule = Rule {
     id: "nested-index",

@@ -4,10 +4,11 @@ use serde::Deserialize;
 
 use crate::audit::facts::{Entry, ImageFacts, Node, UnusableKind};
 use crate::audit::finding::{Findings, Severity};
-use crate::audit::places::place;
 use crate::audit::policy::Expectations;
 use crate::audit::rule::{Check, Cost, Group, Rule};
 use crate::oci::RawManifest;
+
+use super::words::place;
 
 pub(super) const RULE: Rule = Rule {
     id: "schema1-manifest",

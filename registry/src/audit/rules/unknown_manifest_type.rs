@@ -3,11 +3,11 @@
 use crate::audit::compare::brief;
 use crate::audit::facts::{ImageFacts, Node, UnusableKind};
 use crate::audit::finding::{Findings, Severity};
-use crate::audit::places::place;
 use crate::audit::policy::Expectations;
 use crate::audit::rule::{Check, Cost, Group, Rule};
 
 use super::schema1_manifest::is_schema1;
+use super::words::place;
 
 pub(super) const RULE: Rule = Rule {
     id: "unknown-manifest-type",

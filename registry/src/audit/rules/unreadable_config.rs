@@ -3,9 +3,11 @@
 use crate::audit::compare::reason;
 use crate::audit::facts::{ConfigFacts, ImageFacts};
 use crate::audit::finding::{Findings, Severity};
-use crate::audit::places::{manifests, place};
+use crate::audit::places::manifests;
 use crate::audit::policy::Expectations;
 use crate::audit::rule::{Check, Cost, Group, Rule};
+
+use super::words::place;
 
 pub(super) const RULE: Rule = Rule {
     id: "unreadable-config",
