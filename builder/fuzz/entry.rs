@@ -56,6 +56,7 @@ fn input() -> PlanInput {
         native: vec![of("linux", "amd64")],
         emulated: vec![of("linux", "arm64")],
         build_platform: of("linux", "amd64"),
+        tried: Vec::new(),
     };
     PlanInput { platforms: vec![of("linux", "amd64"), of("linux", "arm64")], nodes: vec![node], ..PlanInput::default() }
 }

@@ -304,7 +304,7 @@ mod tests {
         let list = |text: &str| text.split_whitespace().map(|one| one.parse().unwrap()).collect::<Vec<Platform>>();
         let native = list("linux/amd64 linux/arm64 linux/s390x");
         let build_platform = native[0].clone();
-        let node = NodeFacts { name: "n".into(), native, emulated: Vec::new(), build_platform };
+        let node = NodeFacts { name: "n".into(), native, emulated: Vec::new(), build_platform, tried: Vec::new() };
         PlanInput { platforms: list(platforms), nodes: vec![node], ..PlanInput::default() }
     }
 

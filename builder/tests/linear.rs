@@ -16,6 +16,7 @@ fn planned(text: &str) -> Plan {
         native: platforms[..1].to_vec(),
         emulated: platforms[1..].to_vec(),
         build_platform: platforms[0].clone(),
+        tried: Vec::new(),
     };
     let input = PlanInput { platforms, nodes: vec![node], ..PlanInput::default() };
     let file = parse(text.as_bytes()).unwrap();

@@ -70,3 +70,31 @@ fn the_daemons_own_rules_are_added() {
         assert!(findings.iter().all(|finding| finding["platforms"].as_array().unwrap().is_empty()), "{out}");
     }
 }
+
+/// The bed registers emulators for arm64, arm and riscv64, on whatever machine it runs; for s390x none.
+#[test]
+fn what_a_node_runs_is_proven_by_running_it() {
+    let nodes = [
+        require!("BED_DOCKER28"),
+        require!("BED_DOCKER28_CLASSIC"),
+        require!("BED_DOCKER20"),
+        require!("BED_BUILDKIT"),
+    ];
+    for builder in nodes {
+        let foreign = if std::env::consts::ARCH == "aarch64" { "linux/amd64" } else { "linux/arm64" };
+        let platforms = format!("{foreign},linux/riscv64,linux/s390x");
+        let args =
+            ["plan", "--probe", "--no-resolve", "--builder", &builder, "--platform", &platforms, "--format", "json"];
+        let (code, out, err) = run("FROM base\nRUN true\n", &args);
+        assert_eq!(code, Some(3), "{err}");
+        assert!(err.contains("needs linux/s390x") && err.contains("--install s390x"), "{err}");
+        let plan: serde_json::Value = serde_json::from_str(&out).unwrap();
+        let tried = plan["nodes"][0]["tried"].as_array().unwrap();
+        let outcomes: Vec<&str> = tried.iter().map(|trial| trial["outcome"].as_str().unwrap()).collect();
+        assert_eq!(outcomes, ["emulated", "emulated", "fails"], "{builder}: {err}");
+        for (at, mode) in [(0, "emulated"), (1, "emulated"), (2, "impossible")] {
+            let stage = &plan["platforms"][at]["stages"][0];
+            assert_eq!((&stage["mode"], &stage["tried"]), (&mode.into(), &true.into()), "{builder}");
+        }
+    }
+}

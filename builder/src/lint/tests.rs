@@ -19,6 +19,7 @@ fn laptop(list: &str) -> PlanInput {
         build_platform: native[0].clone(),
         native,
         emulated: platforms("linux/arm64 linux/arm/v7 linux/arm/v6"),
+        tried: Vec::new(),
     };
     PlanInput { platforms: platforms(list), nodes: vec![node], ..PlanInput::default() }
 }

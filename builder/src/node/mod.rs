@@ -11,3 +11,4 @@ pub mod facts;
 pub(crate) mod owner;
 pub mod probe;
 pub mod reach;
+pub mod trial;

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use polyarch_registry::oci::Platform;
 use serde::Serialize;
 
+use super::trial::Trial;
+
 /// A node, as it was probed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NodeFacts {
@@ -16,6 +18,9 @@ pub struct NodeFacts {
     pub emulated: Vec<Platform>,
     /// Its `BUILDPLATFORM`.
     pub build_platform: Platform,
+    /// Foreign platforms that were tried there. This counts more than the lists.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tried: Vec<Trial>,
 }
 
 /// What to plan.

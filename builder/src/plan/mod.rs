@@ -20,6 +20,7 @@ mod sharing;
 mod stage;
 #[cfg(test)]
 mod tests;
+mod trial;
 mod unused;
 mod values;
 mod walk;
@@ -34,4 +35,5 @@ pub use problem::{CannotRun, Problem, ProblemKind};
 pub use reason::{Because, Change, Why, families};
 pub use sharing::Totals;
 pub use stage::{ArgPlan, Base, StagePlan, Taint};
+pub use trial::{Trial, TrialOutcome, doubtful, is_doubtful};
 pub use unused::{UnusedArg, unused_build_args};

@@ -18,6 +18,7 @@ use super::reason;
 use super::resolve::{Resolved, ResolvedBase, Resolver, StageNames};
 use super::sharing::{Sharing, Totals};
 use super::stage::{Base, StagePlan};
+use super::trial::TrialOutcome;
 use super::walk::{StageState, Walker};
 use crate::dockerfile::{Dockerfile, Keyword, Span, near};
 
@@ -286,6 +287,7 @@ impl Draft<'_> {
             },
             platform: resolved.platform.clone(),
             mode,
+            tried: run_steps > 0 && self.node.trial(&resolved.platform).is_some(),
             why,
             change,
             shared: false,
@@ -302,12 +304,13 @@ impl Draft<'_> {
     }
 
     fn cannot_run(&self, stage: String, needs: &Platform, span: Span) -> Problem {
+        let does_run = |platform: &&Platform| self.node.trial(platform) != Some(TrialOutcome::Fails);
         let cannot = CannotRun {
             stage,
             needs: needs.clone(),
             platform: self.platform.clone(),
             node: self.node.name.clone(),
-            offers: self.node.native.iter().chain(&self.node.emulated).cloned().collect(),
+            offers: self.node.native.iter().chain(&self.node.emulated).filter(does_run).cloned().collect(),
         };
         Problem { kind: ProblemKind::CannotRun(Box::new(cannot)), span: Some(span) }
     }

@@ -23,6 +23,9 @@ pub struct StagePlan {
     pub platform: Platform,
     /// How its RUN steps run.
     pub mode: Mode,
+    /// A program of its platform was tried on the node, and the mode is what came of it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub tried: bool,
     /// Why it is emulated or impossible.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<Why>,

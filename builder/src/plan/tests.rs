@@ -15,7 +15,13 @@ fn platforms(list: &str) -> Vec<Platform> {
 
 fn node(name: &str, native: &str, emulated: &str) -> NodeFacts {
     let native = platforms(native);
-    NodeFacts { name: name.into(), build_platform: native[0].clone(), native, emulated: platforms(emulated) }
+    NodeFacts {
+        name: name.into(),
+        build_platform: native[0].clone(),
+        native,
+        emulated: platforms(emulated),
+        tried: Vec::new(),
+    }
 }
 
 fn input(list: &str, nodes: &[NodeFacts]) -> PlanInput {

@@ -25,6 +25,9 @@ pub struct PlanArgs {
     /// What is asked.
     #[command(flatten)]
     pub nodes: NodeArgs,
+    /// Run a tiny program on the builders for each foreign platform that a step needs: what runs is proven, not listed
+    #[arg(long, conflicts_with = "offline", help_heading = "Builders")]
+    pub probe: bool,
     /// Fail if a step would run this way
     #[arg(long, value_name = "MODE", value_delimiter = ',')]
     pub deny: Vec<Denied>,

@@ -39,6 +39,8 @@ pub struct Subject {
     pub nodes: NodeChoice,
     /// Whether registries may be asked.
     pub resolve: bool,
+    /// Whether foreign platforms are tried on the nodes.
+    pub probe: bool,
     /// Whether the configurations of base images are read for every platform they have.
     pub all_configs: bool,
     /// The lock file, if it is to be obeyed.
@@ -104,6 +106,7 @@ pub struct CheckSettings {
 pub fn resolve(args: &PlanArgs, around: &mut Surroundings) -> Result<PlanSettings, SettingsError> {
     let mut subject = subject(&args.context, &args.dockerfile, &args.nodes, &args.registries, around)?;
     subject.lock = lock::resolve(&args.locked, &subject.context, around)?;
+    subject.probe = args.probe;
     let output = args.output.as_ref().map(|path| around.resolve(path));
     Ok(PlanSettings { subject, deny: args.deny.iter().copied().collect(), format: args.format, output })
 }
@@ -182,6 +185,7 @@ fn subject(
         build_contexts,
         nodes,
         resolve,
+        probe: false,
         all_configs: false,
         lock: None,
         registries,

@@ -21,13 +21,25 @@ pub enum LocalDir {
     /// A directory on this machine.
     Disk(PathBuf),
     /// Files by name, without sub-directories: a Dockerfile read from standard input, for instance.
-    Memory(BTreeMap<String, Vec<u8>>),
+    Memory(BTreeMap<String, MemoryFile>),
+}
+
+/// A file held in memory.
+#[derive(Debug, Clone)]
+pub struct MemoryFile {
+    content: Vec<u8>,
+    mode: u32,
 }
 
 impl LocalDir {
     /// Offers one file held in memory.
     pub fn single_file(name: &str, content: Vec<u8>) -> Self {
-        Self::Memory(BTreeMap::from([(name.to_owned(), content)]))
+        Self::Memory(BTreeMap::from([(name.to_owned(), MemoryFile { content, mode: 0o644 })]))
+    }
+
+    /// Offers one program held in memory.
+    pub fn program(name: &str, content: Vec<u8>) -> Self {
+        Self::Memory(BTreeMap::from([(name.to_owned(), MemoryFile { content, mode: 0o755 })]))
     }
 
     /// Walks what `spec` selects, in the order the protocol wants; `emit` says whether to go on. Blocks.
@@ -41,9 +53,9 @@ impl LocalDir {
             Self::Memory(files) => {
                 let include = merge_followed(&spec.include, spec.follow.as_deref().unwrap_or_default());
                 let filter = Filter::new(&FilterSpec { include, ..spec.clone() })?;
-                for (name, content) in files {
+                for (name, file) in files {
                     let sent = filter.judge(name, false, &Inherited::default()).0 == Verdict::Send;
-                    if sent && !emit(memory_stat(name, content)) {
+                    if sent && !emit(memory_stat(name, file)) {
                         return Err(SendError::Disconnected);
                     }
                 }
@@ -57,7 +69,7 @@ impl LocalDir {
         match self {
             Self::Disk(root) => super::read::open(root, path),
             Self::Memory(files) => match files.get(path) {
-                Some(content) => Ok(Opened { reader: Box::new(content.as_slice()), stamp: None }),
+                Some(file) => Ok(Opened { reader: Box::new(file.content.as_slice()), stamp: None }),
                 None => Err(io::ErrorKind::NotFound.into()),
             },
         }
@@ -89,14 +101,14 @@ fn resolve(root: &Path, spec: &FilterSpec) -> Result<FilterSpec, SendError> {
 }
 
 /// A daemon takes a file for unchanged if size and time are equal, so the time is made from the content.
-fn memory_stat(name: &str, content: &[u8]) -> Stat {
+fn memory_stat(name: &str, MemoryFile { content, mode }: &MemoryFile) -> Stat {
     /// 2001-09-09, in seconds.
     const EPOCH: i64 = 1_000_000_000;
     let hash = Sha256::digest(content);
     let nanos = u64::from_be_bytes([0, 0, hash[0], hash[1], hash[2], hash[3], hash[4], hash[5]]);
     Stat {
         path: name.to_owned(),
-        mode: 0o644,
+        mode: *mode,
         size: i64::try_from(content.len()).unwrap_or(i64::MAX),
         mod_time: EPOCH * 1_000_000_000 + i64::try_from(nanos).unwrap_or(0),
         ..Stat::default()

@@ -121,7 +121,7 @@ pub async fn execute(
 async fn on_nodes(means: &Means<'_>, nodes: &[Node]) -> Result<Done, Diagnostic> {
     let platforms = planning::platforms(means.settings, nodes)?;
     means.events.send(EventKind::RunStarted { platforms: platforms.clone() });
-    let places = planning::plan(means, nodes, &platforms)?;
+    let places = planning::plan(means, nodes, &platforms).await?;
     nodes::check_features(means, nodes, &places)?;
     daemon_push::check(means, nodes, &places)?;
     let (prepared, mut solved) = unless_refused(means, nodes, &platforms, &places).await?;

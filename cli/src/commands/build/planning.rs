@@ -9,14 +9,14 @@ use polyarch_builder::dockerfile::{self, Dockerfile};
 use polyarch_builder::event::EventKind;
 use polyarch_builder::node::facts::{Feature, ImageStore};
 use polyarch_builder::node::probe::Node;
-use polyarch_builder::plan::{Frontend, Mode, Plan, PlatformPlan, plan as make_plan, unused_build_args};
+use polyarch_builder::plan::{Frontend, Mode, Plan, PlatformPlan, is_doubtful, plan as make_plan, unused_build_args};
 use polyarch_builder::request::{BuildRequest, DockerfileSource};
 use polyarch_registry::oci::Platform;
 
 use super::execute::Means;
 use super::report::NamedFile;
 use crate::commands::planning::locked::Pins;
-use crate::commands::planning::{Asked, denied, doubts, errors, locked, nodes as facts};
+use crate::commands::planning::{Asked, denied, doubts, errors, locked, nodes as facts, trials};
 use crate::diagnostics::Diagnostic;
 use crate::exit_code::ExitCode;
 use crate::settings::BuildSettings;
@@ -47,13 +47,19 @@ pub(super) fn platforms(settings: &BuildSettings, nodes: &[Node]) -> Result<Vec<
 }
 
 /// Plans every platform.
-pub(super) fn plan(means: &Means<'_>, nodes: &[Node], platforms: &[Platform]) -> Result<Vec<Place>, Diagnostic> {
+pub(super) async fn plan(means: &Means<'_>, nodes: &[Node], platforms: &[Platform]) -> Result<Vec<Place>, Diagnostic> {
     let asked = Asked::from(&means.settings.request);
     let places = match read(&asked)? {
         Some(file) => {
             let input = asked.input(facts::of(nodes), platforms);
             let input = means.settings.lock.as_ref().map_or_else(|| input.clone(), |lock| lock.fill(&file, &input));
-            let plan = make_plan(&file, &input);
+            let mut plan = make_plan(&file, &input);
+            if is_doubtful(&plan, &input.nodes) {
+                let mut input = input;
+                let notes = trials::run(nodes, &file, &mut input, false, &means.context.cancel).await?;
+                notes.into_iter().for_each(|message| means.events.send(EventKind::Notice { message }));
+                plan = make_plan(&file, &input);
+            }
             if let Some(problem) = plan.problems.first() {
                 return Err(errors::of_plan(problem, &asked.name(), &|line| file.line(line).to_owned()));
             }

@@ -49,8 +49,8 @@ pub async fn run(
         return Err(errors::of_plan(problem, &prepared.name, &line));
     }
     let mut findings = lint::check(&prepared.file, &prepared.input, &plan, &settings.skip);
-    let mut notes: Vec<String> = prepared.note.iter().chain(&prepared.image_notes).cloned().collect();
-    if settings.subject.nodes != NodeChoice::ThisMachine && prepared.note.is_none() {
+    let mut notes: Vec<String> = prepared.notes.iter().chain(&prepared.image_notes).cloned().collect();
+    if settings.subject.nodes != NodeChoice::ThisMachine && prepared.notes.is_empty() {
         match daemon::ask(asking, &prepared, &global, context).await {
             Ok(theirs) => {
                 findings.extend(theirs.into_iter().filter(|one| !lint::is_skipped(&settings.skip, &one.rule)))

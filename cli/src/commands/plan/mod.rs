@@ -1,6 +1,6 @@
 //! `polyarch plan`: what a build would do on every platform, without building.
 //!
-//! Owns: the order of questions and the exit code. Never: builds, or starts anything on a node.
+//! Owns: the order of questions and the exit code. Never: builds, or starts anything on a node but what --probe tries.
 
 mod json;
 mod picture;
@@ -10,6 +10,7 @@ use std::path::Path;
 
 use polyarch_builder::dockerfile::Dockerfile;
 use polyarch_builder::ignore::candidates;
+use polyarch_builder::node::probe::Node;
 use polyarch_builder::plan::{Plan, PlanInput, plan as make_plan};
 use polyarch_builder::request::{ContextSource, DockerfileSource};
 use polyarch_registry::client::Registry;
@@ -17,7 +18,8 @@ use polyarch_registry::oci::Platform;
 
 use self::picture::Picture;
 use super::Context;
-use super::planning::{Asked, base, denied, errors, images, locked, nodes};
+use super::planning::nodes::Nodes;
+use super::planning::{Asked, base, denied, errors, images, locked, nodes, trials};
 use crate::args::PlanArgs;
 use crate::args::values::PlanFormat;
 use crate::diagnostics::Diagnostic;
@@ -32,7 +34,7 @@ pub(super) struct Prepared {
     pub(super) file: Dockerfile,
     pub(super) input: PlanInput,
     /// What the user must know about the nodes.
-    pub(super) note: Option<String>,
+    pub(super) notes: Vec<String>,
     /// The ignore file of the main context, if it has one.
     pub(super) ignore_file: Option<String>,
     /// What the user must know about images.
@@ -53,7 +55,7 @@ pub async fn run(
     let settings = resolving.await.map_err(|error| Diagnostic::bug(&error))??;
     let prepared = prepare(&settings.subject, &global, context).await?;
     let plan = make_plan(&prepared.file, &prepared.input);
-    for note in prepared.note.iter().chain(&prepared.image_notes) {
+    for note in prepared.notes.iter().chain(&prepared.image_notes) {
         context.console.say(&format!("{} {}\n", context.console.err.hint("note:"), crate::text::escape(note)));
     }
     if !plan.platforms.is_empty() {
@@ -70,7 +72,22 @@ pub(super) async fn prepare(
 ) -> Result<Prepared, Diagnostic> {
     let asked = Asked::from(subject);
     let Some(file) = asked.read()? else { return Err(unreadable(&asked)) };
-    let found = nodes::find(subject, context).await?;
+    let mut found = nodes::find(subject, context).await?;
+    let live = std::mem::take(&mut found.live);
+    let prepared = fill_in(subject, global, context, file, (found, &live)).await;
+    nodes::release(live).await;
+    prepared
+}
+
+/// The rest of [`prepare`]: everything about platforms, images, and what nodes run.
+async fn fill_in(
+    subject: &Subject,
+    global: &GlobalSettings,
+    context: &Context,
+    file: Dockerfile,
+    (found, live): (Nodes, &[Node]),
+) -> Result<Prepared, Diagnostic> {
+    let asked = Asked::from(subject);
     let own = found.facts.first().map(|node| node.build_platform.clone());
     let own = own.unwrap_or_else(|| Platform::new("linux", "unknown", None));
     let input = asked.input(found.facts, &[]);
@@ -87,8 +104,12 @@ pub(super) async fn prepare(
     };
     let input = found_images.apply(&input);
     let input = subject.lock.as_ref().map_or_else(|| input.clone(), |lock| lock.fill(&file, &input));
+    let (mut input, mut notes) = (input, Vec::from_iter(found.note));
+    if subject.probe {
+        notes.extend(trials::run(live, &file, &mut input, true, &context.cancel).await?);
+    }
     let (image_notes, ignore_file) = (images::notes(&found_images), ignore_file(subject));
-    Ok(Prepared { name: asked.name(), file, input, note: found.note, image_notes, ignore_file })
+    Ok(Prepared { name: asked.name(), file, input, notes, image_notes, ignore_file })
 }
 
 /// Why there is no Dockerfile to plan.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use polyarch_builder::plan::{Base, ImagePlan, ImageUse, Mode, Plan, StagePlan, Totals, families};
+use polyarch_builder::plan::{Base, ImagePlan, ImageUse, Mode, Plan, StagePlan, Totals, Trial, TrialOutcome, families};
 use polyarch_registry::oci::Platform;
 
 use super::super::planning::doubts;
@@ -40,7 +40,9 @@ fn head(prepared: &Prepared, plan: &Plan, style: Style) -> String {
     for node in &prepared.input.nodes {
         let list = |platforms: &[Platform]| platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let emulated = if node.emulated.is_empty() { "none".to_owned() } else { list(&node.emulated) };
-        let text = format!("{}: native {}; emulated {emulated}", node.name, families(&node.native).join(", "));
+        let tried: Vec<String> = node.tried.iter().map(trial).collect();
+        let tried = if tried.is_empty() { String::new() } else { format!("; tried {}", tried.join(", ")) };
+        let text = format!("{}: native {}; emulated {emulated}{tried}", node.name, families(&node.native).join(", "));
         paragraph(&mut out, "", &text, style);
     }
     for text in guesses(plan) {
@@ -48,6 +50,16 @@ fn head(prepared: &Prepared, plan: &Plan, style: Style) -> String {
         let _ = writeln!(out, "{} {lines}", style.warning("warning:"));
     }
     out
+}
+
+/// `linux/s390x: no emulator`.
+fn trial(trial: &Trial) -> String {
+    let outcome = match trial.outcome {
+        TrialOutcome::Native => "native",
+        TrialOutcome::Emulated => "emulated",
+        TrialOutcome::Fails => "no emulator",
+    };
+    format!("{}: {outcome}", trial.platform)
 }
 
 /// Why a plan cannot be trusted.
@@ -64,6 +76,7 @@ struct Row<'a> {
     mode: Mode,
     node: &'a str,
     platform: Option<&'a Platform>,
+    tried: bool,
     runs: (usize, usize),
     shared: &'a [Platform],
 }
@@ -77,12 +90,14 @@ fn stage(plan: &Plan, index: usize, several_nodes: bool, style: Style) -> String
             node: &one.node,
             // What all targets have for themselves needs no telling.
             platform: (!stage.platform.same_as(&one.platform)).then_some(&stage.platform),
+            tried: stage.tried,
             runs: (stage.run_steps, stage.shared_run_steps),
             shared: &stage.shared_with,
         };
         let same = rows.iter_mut().find(|(known, platforms, _)| {
             let is_partner = row.shared.is_empty() || platforms.iter().all(|platform| row.shared.contains(platform));
             let alike = known.mode == row.mode && known.node == row.node && known.runs == row.runs;
+            let alike = alike && known.tried == row.tried;
             alike
                 && is_partner
                 && row.shared.len() == known.shared.len()
@@ -146,6 +161,11 @@ fn line(
     }
     if let Some(platform) = row.platform {
         notes.push(format!("as {platform}"));
+    }
+    match row.mode {
+        Mode::Emulated if row.tried => notes.push("proven".to_owned()),
+        Mode::Impossible if row.tried => notes.push("no emulator".to_owned()),
+        _ => {}
     }
     if several_nodes {
         notes.push(format!("on {}", row.node));
@@ -272,7 +292,13 @@ mod tests {
 
     fn node(name: &str, native: &str, emulated: &str) -> NodeFacts {
         let native = platforms(native);
-        NodeFacts { name: name.into(), build_platform: native[0].clone(), native, emulated: platforms(emulated) }
+        NodeFacts {
+            name: name.into(),
+            build_platform: native[0].clone(),
+            native,
+            emulated: platforms(emulated),
+            tried: Vec::new(),
+        }
     }
 
     fn shown(text: &str, list: &str, nodes: Vec<NodeFacts>, images: &[(&str, &str)]) -> String {
@@ -286,8 +312,14 @@ mod tests {
             input.images.insert((*name).into(), ImageFacts { digest, platforms: list, ..ImageFacts::default() });
         }
         let made = plan(&file, &input);
-        let prepared =
-            Prepared { name: "Dockerfile".into(), file, input, note: None, image_notes: Vec::new(), ignore_file: None };
+        let prepared = Prepared {
+            name: "Dockerfile".into(),
+            file,
+            input,
+            notes: Vec::new(),
+            image_notes: Vec::new(),
+            ignore_file: None,
+        };
         let tree = render(&prepared, &made, Style::plain());
         assert!(tree.lines().all(|line| line.chars().count() <= WIDTH), "{tree}");
         tree

@@ -10,6 +10,7 @@ pub mod images;
 pub mod locked;
 pub mod nodes;
 pub mod this_machine;
+pub mod trials;
 
 use std::fs;
 

@@ -20,6 +20,8 @@ pub struct Nodes {
     pub facts: Vec<NodeFacts>,
     /// What the user must know about them.
     pub note: Option<String>,
+    /// Their connections, if programs are to be tried on them; the caller lets go of them.
+    pub live: Vec<Node>,
 }
 
 /// Asks the builders, or looks at this machine.
@@ -28,34 +30,49 @@ pub struct Nodes {
 /// A builder that must answer does not.
 pub async fn find(subject: &Subject, context: &Context) -> Result<Nodes, Diagnostic> {
     match &subject.nodes {
-        NodeChoice::ThisMachine => Ok(Nodes { facts: vec![this_machine::facts()], note: None }),
+        NodeChoice::ThisMachine => Ok(Nodes::of_facts(vec![this_machine::facts()], None)),
         NodeChoice::Builders(builders) => {
             let asked = ask(builders, subject, context).await;
-            asked.map(|facts| Nodes { facts, note: None }).map_err(|error| match error.code {
+            asked.map_err(|error| match error.code {
                 ExitCode::Plan => error.hint("plan without a daemon: --offline"),
                 _ => error,
             })
         }
         NodeChoice::IfReachable(builders) => match ask(builders, subject, context).await {
-            Ok(facts) => Ok(Nodes { facts, note: None }),
+            Ok(nodes) => Ok(nodes),
             Err(error) if error.code == ExitCode::Cancelled => Err(error),
             Err(_) => {
                 let note = format!("{} does not answer; planned for this machine", builders.join(", "));
-                Ok(Nodes { facts: vec![this_machine::facts()], note: Some(note) })
+                Ok(Nodes::of_facts(vec![this_machine::facts()], Some(note)))
             }
         },
     }
 }
 
-async fn ask(builders: &[String], subject: &Subject, context: &Context) -> Result<Vec<NodeFacts>, Diagnostic> {
+impl Nodes {
+    fn of_facts(facts: Vec<NodeFacts>, note: Option<String>) -> Self {
+        Self { facts, note, live: Vec::new() }
+    }
+}
+
+async fn ask(builders: &[String], subject: &Subject, context: &Context) -> Result<Nodes, Diagnostic> {
     let (events, _told) = EventSink::channel();
     let limits = Limits::default();
     let credentials = &subject.registries.credentials;
     let way = Reach { env: &subject.host_env, limits: &limits, events: &events, credentials };
     let nodes = reach::connect(builders, way, &context.cancel).await?;
     let facts = of(&nodes);
+    if subject.probe {
+        return Ok(Nodes { facts, note: None, live: nodes });
+    }
     reach::shut_down(nodes, &limits, &events).await;
-    Ok(facts)
+    Ok(Nodes::of_facts(facts, None))
+}
+
+/// Lets go of nodes that were kept.
+pub async fn release(nodes: Vec<Node>) {
+    let (events, _told) = EventSink::channel();
+    reach::shut_down(nodes, &Limits::default(), &events).await;
 }
 
 /// Returns the facts of nodes, each under a name of its own.
@@ -65,6 +82,7 @@ pub fn of(nodes: &[Node]) -> Vec<NodeFacts> {
         native: node.facts.native.clone(),
         emulated: node.facts.emulated.clone(),
         build_platform: node.facts.native.first().cloned().unwrap_or_else(|| Platform::new("linux", "unknown", None)),
+        tried: Vec::new(),
     };
     names(nodes).into_iter().zip(nodes).map(fact).collect()
 }

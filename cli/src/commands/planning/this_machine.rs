@@ -39,7 +39,7 @@ fn of(arch: &str, binfmt: &Path) -> NodeFacts {
     let registered = EMULATORS.iter().filter(|(name, _)| is_enabled(&binfmt.join(format!("qemu-{name}"))));
     let listed = registered.flat_map(|(_, platforms)| platforms.iter()).filter_map(|text| text.parse().ok());
     let emulated = listed.filter(|platform| !native.iter().any(|native| native.runs(platform))).collect();
-    NodeFacts { name: "this machine".to_owned(), native, emulated, build_platform: own }
+    NodeFacts { name: "this machine".to_owned(), native, emulated, build_platform: own, tried: Vec::new() }
 }
 
 fn is_enabled(entry: &Path) -> bool {

@@ -26,6 +26,7 @@ fn picture(text: &str, change: impl FnOnce(&mut PlanInput)) -> Picture {
         native: list("linux/amd64"),
         emulated: list("linux/arm64"),
         build_platform: "linux/amd64".parse().unwrap(),
+        tried: Vec::new(),
     };
     let mut input =
         PlanInput { platforms: list("linux/amd64 linux/arm64 linux/s390x"), nodes: vec![node], ..PlanInput::default() };
