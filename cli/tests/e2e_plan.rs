@@ -98,3 +98,26 @@ fn what_a_node_runs_is_proven_by_running_it() {
         }
     }
 }
+
+#[test]
+fn a_plan_tells_what_the_last_build_took() {
+    let (builder, base) = (require!("BED_DOCKER28"), require!("BED_BASE_IMAGE"));
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("Dockerfile"), format!("FROM {base}\nRUN true\nRUN true 1\n")).unwrap();
+    let run = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_polyarch"));
+        command.args(args).env_clear().env("HOME", dir.path()).env("POLYARCH_STORE", dir.path().join("store"));
+        let output = command.args(["--builder", &builder]).current_dir(dir.path()).output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let plan = ["plan", "--no-resolve", "--platform", "linux/amd64,linux/arm64", "--format", "json"];
+    let last = || serde_json::from_str::<serde_json::Value>(&run(&plan)).unwrap()["last_builds"].clone();
+    assert_eq!(last(), serde_json::json!([]));
+    run(&["build", ".", "--platform", "linux/arm64", "--no-cache"]);
+    run(&["build", ".", "--platform", "linux/arm64"]);
+    let told = last();
+    assert_eq!((told.as_array().unwrap().len(), &told[0]["platform"]), (1, &"linux/arm64".into()));
+    assert_eq!((&told[0]["cached"], &told[0]["executed"]), (&2.into(), &0.into()), "{told}");
+    assert!(run(&plan[..4]).contains("last build of linux/arm64: 20"));
+}

@@ -23,6 +23,7 @@ use super::planning::Place;
 use super::preflight::Ahead;
 use super::solve::Solved;
 use super::{Done, daemon_push, keep, nodes, outputs, planning, report, solve};
+use crate::commands::last_build::{self, Identity};
 use crate::commands::planning::locked::Pins;
 use crate::commands::{Context, notes};
 use crate::diagnostics::Diagnostic;
@@ -114,6 +115,9 @@ pub async fn execute(
     done.report.elapsed = start.elapsed();
     let hosts: BTreeSet<&str> = settings.tags.iter().map(Reference::host).collect();
     done.notes = hosts.into_iter().map(|host| notes::of(&means.registry, host)).collect();
+    if let Some(identity) = Identity::of_build(&settings.request) {
+        last_build::keep(&global.store, &identity, &done.report.platforms);
+    }
     means.events.send(EventKind::RunFinished { elapsed: done.report.elapsed });
     Ok(done)
 }

@@ -4,6 +4,7 @@ use polyarch_builder::plan::{NodeFacts, Plan};
 use serde::Serialize;
 
 use super::Prepared;
+use crate::commands::last_build::LastBuild;
 
 /// Grows with every change that a reader of the document could trip over.
 const VERSION: u32 = 1;
@@ -15,6 +16,7 @@ struct Document<'a> {
     target: Option<&'a str>,
     ignore_file: Option<&'a str>,
     nodes: &'a [NodeFacts],
+    last_builds: &'a [LastBuild],
     #[serde(flatten)]
     plan: &'a Plan,
 }
@@ -28,6 +30,7 @@ pub(super) fn render(prepared: &Prepared, plan: &Plan) -> String {
         target: input.target.as_deref(),
         ignore_file: prepared.ignore_file.as_deref(),
         nodes: &input.nodes,
+        last_builds: &prepared.last_builds,
         plan,
     };
     // Strings and numbers under string keys: this cannot fail.

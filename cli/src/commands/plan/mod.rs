@@ -18,6 +18,7 @@ use polyarch_registry::oci::Platform;
 
 use self::picture::Picture;
 use super::Context;
+use super::last_build::{self, Identity, LastBuild};
 use super::planning::nodes::Nodes;
 use super::planning::{Asked, base, denied, errors, images, locked, nodes, trials};
 use crate::args::PlanArgs;
@@ -39,6 +40,8 @@ pub(super) struct Prepared {
     pub(super) ignore_file: Option<String>,
     /// What the user must know about images.
     pub(super) image_notes: Vec<String>,
+    /// What the last build took, for the platforms of which that is known.
+    pub(super) last_builds: Vec<LastBuild>,
 }
 
 /// Runs `polyarch plan`.
@@ -108,8 +111,11 @@ async fn fill_in(
     if subject.probe {
         notes.extend(trials::run(live, &file, &mut input, true, &context.cancel).await?);
     }
+    let identity = Identity::of_plan(subject);
+    let last_builds =
+        identity.map(|identity| last_build::recall(&global.store, &identity, &input.platforms)).unwrap_or_default();
     let (image_notes, ignore_file) = (images::notes(&found_images), ignore_file(subject));
-    Ok(Prepared { name: asked.name(), file, input, notes, image_notes, ignore_file })
+    Ok(Prepared { name: asked.name(), file, input, notes, image_notes, ignore_file, last_builds })
 }
 
 /// Why there is no Dockerfile to plan.
@@ -144,12 +150,22 @@ fn write(settings: &PlanSettings, context: &Context, prepared: &Prepared, plan: 
     let text = match settings.format {
         PlanFormat::Tree => tree::render(prepared, plan, style),
         PlanFormat::Json => json::render(prepared, plan),
-        PlanFormat::Dot => picture::dot(&Picture::of(plan, &prepared.name)),
-        PlanFormat::Mermaid => picture::mermaid(&Picture::of(plan, &prepared.name)),
-        PlanFormat::Svg => picture::svg(&Picture::of(plan, &prepared.name)),
-        PlanFormat::Html => picture::html(&Picture::of(plan, &prepared.name)),
+        PlanFormat::Dot => picture::dot(&picture(prepared, plan)),
+        PlanFormat::Mermaid => picture::mermaid(&picture(prepared, plan)),
+        PlanFormat::Svg => picture::svg(&picture(prepared, plan)),
+        PlanFormat::Html => picture::html(&picture(prepared, plan)),
     };
     output(settings.output.as_deref(), context, &text)
+}
+
+fn picture(prepared: &Prepared, plan: &Plan) -> Picture {
+    let mut picture = Picture::of(plan, &prepared.name);
+    for last in &prepared.last_builds {
+        let at = plan.platforms.iter().position(|one| one.platform.to_string() == last.platform);
+        at.into_iter()
+            .for_each(|at| picture.tell_of_target(at, &format!("last build of {}: {}", last.platform, last.line())));
+    }
+    picture
 }
 
 /// Writes a result to a file or stdout.

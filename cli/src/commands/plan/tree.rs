@@ -45,6 +45,9 @@ fn head(prepared: &Prepared, plan: &Plan, style: Style) -> String {
         let text = format!("{}: native {}; emulated {emulated}{tried}", node.name, families(&node.native).join(", "));
         paragraph(&mut out, "", &text, style);
     }
+    for last in &prepared.last_builds {
+        paragraph(&mut out, "", &format!("last build of {}: {}", last.platform, last.line()), style);
+    }
     for text in guesses(plan) {
         let lines = wrap(&escape(&text), WIDTH - 9).join("\n         ");
         let _ = writeln!(out, "{} {lines}", style.warning("warning:"));
@@ -319,6 +322,7 @@ mod tests {
             notes: Vec::new(),
             image_notes: Vec::new(),
             ignore_file: None,
+            last_builds: Vec::new(),
         };
         let tree = render(&prepared, &made, Style::plain());
         assert!(tree.lines().all(|line| line.chars().count() <= WIDTH), "{tree}");

@@ -37,6 +37,8 @@ pub(super) struct Picture {
     boxes: Vec<Stage>,
     /// From and to, indexes into the boxes.
     arrows: Vec<(usize, usize)>,
+    /// The target's box, one per platform.
+    targets: Vec<Option<usize>>,
     totals: String,
 }
 
@@ -68,8 +70,14 @@ impl Picture {
         if is_shared {
             lanes.insert(0, Lane { name: "shared, runs once".to_owned() });
         }
-        let mut picture =
-            Self { title: clean(title), lanes, boxes: Vec::new(), arrows: Vec::new(), totals: totals(plan) };
+        let mut picture = Self {
+            title: clean(title),
+            lanes,
+            boxes: Vec::new(),
+            arrows: Vec::new(),
+            targets: Vec::new(),
+            totals: totals(plan),
+        };
         // A stage that is shared is the same box for all who share it.
         let mut shared: BTreeMap<(usize, Vec<String>), usize> = BTreeMap::new();
         for (at, one) in plan.platforms.iter().enumerate() {
@@ -92,8 +100,17 @@ impl Picture {
                 picture.boxes.push(draw(plan, &one.platform, stage, (lane, rank.unwrap_or(0)), is_target));
                 shared.extend(key.map(|key| (key, place)));
             }
+            picture.targets.push(one.stages.last().and_then(|last| places.get(&last.index).copied()));
         }
         picture
+    }
+
+    /// Adds a line to the hover text of a platform's target.
+    pub(super) fn tell_of_target(&mut self, platform: usize, line: &str) {
+        let target = self.targets.get(platform).copied().flatten();
+        if let Some(stage) = target.and_then(|target| self.boxes.get_mut(target)) {
+            stage.hover.push(fit(&clean(line), HOVER));
+        }
     }
 }
 
