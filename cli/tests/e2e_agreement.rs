@@ -167,6 +167,11 @@ impl Told {
     fn vertex(&mut self, name: &str) {
         let Some((head, rest)) = name.strip_prefix('[').and_then(|name| name.split_once("] ")) else { return };
         let words: Vec<&str> = head.split_whitespace().collect();
+        // `[context alpine] load metadata for …`: an image that replaces another, of the target's platform here.
+        if let (Some(&"context"), Some(image)) = (words.first(), rest.strip_prefix("load metadata for ")) {
+            self.images.insert((image.to_owned(), TARGET.to_owned()));
+            return;
+        }
         let Some(platform) = words.first().filter(|word| word.contains('/') && words.len() > 1) else { return };
         let platform = platform.split("->").next().unwrap().to_owned();
         if let Some(image) = rest.strip_prefix("load metadata for ") {
@@ -242,11 +247,8 @@ fn images(plan: &Value, theirs: &Told, found: &mut Vec<String>) {
             ours.insert((text(&image["name"]), platform(&used["platform"])));
         }
     }
-    // What a named context brings is the context's.
-    let contexts: BTreeSet<_> = theirs.images.iter().filter(|(name, _)| name.starts_with("docker-image")).collect();
-    let theirs: BTreeSet<_> = theirs.images.iter().filter(|image| !contexts.contains(image)).cloned().collect();
-    if ours != theirs {
-        found.push(format!("images: ours {ours:?}, the daemon's {theirs:?}"));
+    if ours != theirs.images {
+        found.push(format!("images: ours {ours:?}, the daemon's {:?}", theirs.images));
     }
 }
 

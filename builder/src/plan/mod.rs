@@ -5,6 +5,7 @@
 //! (its ENV, its ONBUILD triggers) is not known here.
 
 mod args;
+mod copy_flags;
 mod env;
 mod facts;
 mod frontend;
@@ -24,6 +25,7 @@ mod trial;
 mod unused;
 mod values;
 mod walk;
+mod words;
 
 pub use args::TARGET_ARGS;
 pub use facts::{ImageConfig, ImageFacts, NodeFacts, PlanInput, PlatformImage};

@@ -114,6 +114,18 @@ pub enum ProblemKind {
         /// The value after expansion.
         value: String,
     },
+    /// A flag of COPY or ADD cannot have its value.
+    #[error("{keyword} --{flag} cannot be {value:?}: {why}")]
+    BadCopyFlag {
+        /// The instruction.
+        keyword: &'static str,
+        /// The flag.
+        flag: &'static str,
+        /// The value after expansion.
+        value: String,
+        /// Why not.
+        why: &'static str,
+    },
     /// An ONBUILD trigger of a base image cannot be used.
     #[error("an ONBUILD trigger of {base:?} cannot be used")]
     BadTrigger {

@@ -556,3 +556,20 @@ fn images_of_contexts_and_the_frontend_are_images_of_the_plan() {
         ]
     );
 }
+
+#[test]
+fn flags_of_copies_are_judged_where_their_values_are_known() {
+    let text = "FROM a\nARG MODE=10000\nCOPY --chmod=$MODE a /\nCOPY --chmod=0$UNKNOWN a /\nADD --checksum=x $UNKNOWN /\n\
+                FROM scratch AS other\nADD --checksum=x --chmod=u+q b /\nFROM a\nCOPY --from=0 / /\nCOPY --from=other / /\n";
+    let made = plan(&parse(text.as_bytes()).unwrap(), &input("linux/amd64 linux/arm64", &[laptop()]));
+    let shown: Vec<String> =
+        made.problems.iter().map(|p| format!("{}:{} {p}", p.span.unwrap().line, p.span.unwrap().column)).collect();
+    assert_eq!(
+        shown,
+        [
+            "3:6 COPY --chmod cannot be \"10000\": it is no octal number from 0 to 07777",
+            "7:5 ADD --checksum cannot be \"x\": only what ADD downloads has one",
+            "7:18 ADD --chmod cannot be \"u+q\": it is neither an octal number nor a list like u=rwX,go=rX",
+        ]
+    );
+}

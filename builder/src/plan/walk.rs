@@ -10,16 +10,14 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use super::args::{Globals, NOT_IN_ENV, Way, expand_by};
+use super::args::{Globals, NOT_IN_ENV};
 use super::env::{Env, Var};
 use super::graph::Graph;
 use super::problem::{Problem, ProblemKind};
 use super::resolve::{Resolved, ResolvedBase};
 use super::stage::{ArgPlan, Taint};
-use super::values::{is_port, is_signal};
-use crate::dockerfile::{
-    Assignment, ExpandError, Instruction, Keyword, LONGEST_HEREDOC, Mount, MountError, Span, expand, expand_heredoc,
-};
+use super::words::{Before, Words};
+use crate::dockerfile::{Assignment, Instruction, Keyword, LONGEST_HEREDOC, Span};
 
 /// The hash of everything up to some step.
 pub(super) type Signature = [u8; 32];
@@ -31,7 +29,7 @@ const MOST_EXPANDED: usize = LONGEST_HEREDOC;
 const MOST_STEPS: usize = 5_000_000;
 
 /// Most problems told.
-const MOST_PROBLEMS: usize = 100;
+pub(super) const MOST_PROBLEMS: usize = 100;
 
 /// A stage after its last instruction.
 #[derive(Debug, Clone)]
@@ -67,7 +65,7 @@ pub(super) struct Walker<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Told {
     pub(super) problems: Vec<Problem>,
-    expanded: usize,
+    pub(super) expanded: usize,
     steps: usize,
 }
 
@@ -155,6 +153,7 @@ impl Walker<'_> {
             Keyword::Run => self.execute(instruction, platform, state, states, &words),
             Keyword::Copy | Keyword::Add | Keyword::Workdir | Keyword::User | Keyword::Shell => {
                 let (parts, taint) = words.parts();
+                words.copy_flags();
                 let parts: Vec<_> = parts.into_iter().chain(self.inputs(instruction, states)).collect();
                 state.end = hash(&[&state.end], &parts.iter().map(String::as_str).collect::<Vec<_>>());
                 state.stain(taint, instruction);
@@ -247,101 +246,6 @@ impl StageState {
     /// The environment before an instruction, which all of its words see.
     fn clone_env(&self) -> Before {
         Before { env: self.env.clone(), is_complete: self.is_complete }
-    }
-}
-
-struct Before {
-    env: Env,
-    is_complete: bool,
-}
-
-/// The words of one instruction.
-struct Words<'a> {
-    walker: &'a Walker<'a>,
-    instruction: &'a Instruction,
-    state: &'a Before,
-}
-
-impl Words<'_> {
-    /// Expands a word; what is wrong with it is told.
-    fn one(&self, word: &str) -> Var {
-        self.by(word, expand)
-    }
-
-    /// Expands a mount's whole text for the hash; its values are told on by [`Words::mount`].
-    fn one_of(&self, text: &str) -> Var {
-        let lookup = |name: &str| self.state.env.get(name).cloned();
-        let escape = self.walker.graph.file.directives.escape();
-        expand_by(text, escape, &lookup, expand).unwrap_or_else(|_| Var::plain(text))
-    }
-
-    fn by(&self, word: &str, way: Way) -> Var {
-        let lookup = |name: &str| self.state.env.get(name).cloned();
-        let result = expand_by(word, self.walker.graph.file.directives.escape(), &lookup, way);
-        let mut told = self.walker.told.borrow_mut();
-        told.expanded += result.as_ref().map_or(word.len(), |var| var.value.len());
-        result.unwrap_or_else(|source| {
-            // The base image's own ENV may have it.
-            let is_certain = self.state.is_complete || !matches!(source, ExpandError::Required { .. });
-            // Finding the place takes time, and nobody reads a hundred.
-            if is_certain && told.problems.len() < MOST_PROBLEMS {
-                let shown = word.chars().take(200).collect();
-                told.problem(ProblemKind::Expand { word: shown, source }, self.instruction.point_at(word));
-            }
-            Var::plain(word)
-        })
-    }
-
-    /// Ports and signals are read after expansion.
-    fn check(&self) {
-        let is_port_list = self.instruction.keyword == Keyword::Expose;
-        for value in self.parts().0.iter().skip(1) {
-            let words: Vec<&str> = if is_port_list { value.split_whitespace().collect() } else { vec![value] };
-            let is_known = if is_port_list { is_port } else { is_signal };
-            if let Some(word) = words.into_iter().find(|word| !is_known(word)) {
-                let value = word.chars().take(200).collect();
-                let kind = ProblemKind::BadValue { keyword: self.instruction.keyword.name(), value };
-                self.walker.told.borrow_mut().problem(kind, self.instruction.span);
-            }
-        }
-    }
-
-    fn mount(&self, text: &str) {
-        let result = Mount::parse(text, &|value: &str| Ok::<_, MountError>(self.one(value).value.as_ref().to_owned()));
-        if let Err(source) = result {
-            let kind = ProblemKind::BadMount { mount: text.chars().take(200).collect(), source };
-            self.walker.told.borrow_mut().problem(kind, self.instruction.point_at("--mount"));
-        }
-    }
-
-    /// Everything a file step depends on, expanded.
-    fn parts(&self) -> (Vec<String>, Option<Arc<str>>) {
-        let mut taint = None;
-        let mut keep = |var: Var| {
-            taint = taint.take().or(var.taint);
-            var.value.as_ref().to_owned()
-        };
-        let mut parts = vec![self.instruction.keyword.name().to_owned()];
-        match self.instruction.keyword {
-            Keyword::Workdir | Keyword::User | Keyword::Stopsignal => {
-                parts.push(keep(self.one(&self.instruction.arguments)));
-            }
-            Keyword::Shell => parts.push(self.instruction.arguments.clone()),
-            _ => {
-                for word in self.instruction.words() {
-                    parts.push(keep(self.one(word)));
-                }
-            }
-        }
-        for flag in self.instruction.flags.iter().filter(|flag| flag.name != "from") {
-            parts.push(format!("--{}={}", flag.name, keep(self.one(&flag.value))));
-        }
-        for heredoc in &self.instruction.heredocs {
-            let content = &heredoc.content;
-            let var = if heredoc.expand { self.by(content, expand_heredoc) } else { Var::plain(content) };
-            parts.push(keep(var));
-        }
-        (parts, taint)
     }
 }
 

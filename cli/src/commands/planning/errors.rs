@@ -109,6 +109,7 @@ fn hints(diagnostic: Diagnostic, kind: &ProblemKind) -> Diagnostic {
         ProblemKind::BadIndex(_) => diagnostic.hint("name the stage: FROM … AS NAME, then --from=NAME"),
         ProblemKind::BadValue { keyword: "EXPOSE", .. } => diagnostic.hint("such as 80, 80/udp or 80-90/tcp"),
         ProblemKind::BadValue { .. } => diagnostic.hint("such as SIGTERM or 15"),
+        ProblemKind::BadCopyFlag { flag: "chmod", .. } => diagnostic.hint("such as 755 or u=rwX,go=rX"),
         ProblemKind::BadMount { source, .. } if !source.near.is_empty() => {
             diagnostic.hint(format!("did you mean {}?", source.near.join(" or ")))
         }

@@ -1,0 +1,4 @@
+FROM registry.test/busybox:1
+ARG MODE=10000
+ADD --chmod=$MODE app.txt /x/
+# expect: error
