@@ -22,7 +22,7 @@ type Target = fn(&[u8]);
 const LONGEST: usize = 4096;
 
 /// What Dockerfiles, expansions and platforms are made of.
-const WORDS: [&str; 72] = [
+const WORDS: [&str; 77] = [
     "FROM ",
     "RUN ",
     "COPY ",
@@ -47,6 +47,11 @@ const WORDS: [&str; 72] = [
     "--from=",
     "--platform=",
     "--mount=",
+    "--chmod=",
+    "--checksum=",
+    "u=rwX,",
+    "sha256:",
+    "https://",
     "type=cache,",
     "target=/x",
     "from=a",

@@ -65,7 +65,10 @@ pub fn is_doubtful(made: &Plan, nodes: &[NodeFacts]) -> bool {
 }
 
 fn is_open(stage: &StagePlan, node: &NodeFacts, all: bool) -> bool {
-    let is_foreign = matches!(stage.mode, Mode::Emulated | Mode::Impossible);
+    let cannot = matches!(stage.mode, Mode::Emulated | Mode::Impossible);
+    // A small program runs on any level of its architecture, so it says nothing of another level of the node's own.
+    let is_own = node.native.iter().any(|native| native.architecture == stage.platform.architecture);
+    let is_foreign = cannot && !is_own && stage.platform.os == "linux";
     is_foreign && !stage.tried && (all || !node.lists(&stage.platform))
 }
 
@@ -86,6 +89,15 @@ mod tests {
         let file = parse(b"FROM a\nRUN x\n").unwrap();
         let mut node = node("linux/amd64 linux/386", "linux/arm64 linux/riscv64");
         let platforms = ["linux/amd64", "linux/arm64", "linux/arm/v7", "linux/riscv64", "linux/s390x"];
+        let untried = plan(
+            &file,
+            &PlanInput {
+                nodes: vec![node.clone()],
+                platforms: vec!["linux/amd64/v3".parse().unwrap(), "windows/arm64".parse().unwrap()],
+                ..PlanInput::default()
+            },
+        );
+        assert!(!is_doubtful(&untried, std::slice::from_ref(&node)), "there is nothing to try them with");
         let platforms = platforms.map(|one| one.parse().unwrap()).to_vec();
         let input = PlanInput { platforms, nodes: vec![node.clone()], ..PlanInput::default() };
         let shown = |list: Vec<Platform>| list.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
