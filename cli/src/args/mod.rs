@@ -166,6 +166,34 @@ mod tests {
     }
 
     #[test]
+    fn help_of_the_tools_over_registries_reads_well() {
+        let lines = [
+            "copy",
+            "diff",
+            "index",
+            "index create",
+            "index add",
+            "index rm",
+            "index annotate",
+            "index show",
+            "tags",
+            "repos",
+            "tag",
+            "rm",
+            "referrers",
+            "blob get",
+            "blob put",
+            "manifest get",
+            "manifest put",
+            "store ls",
+        ];
+        for line in lines {
+            let path: Vec<&str> = line.split(' ').collect();
+            insta::assert_snapshot!(format!("help_{}", path.join("_")), help_of(&path));
+        }
+    }
+
+    #[test]
     fn wrong_usage_suggests() {
         let lines =
             ["biuld", "build --platfrom linux/amd64", "build --format ocl", "build --check --call outline", "inspect"];

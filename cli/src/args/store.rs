@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::values::ReportFormat;
+use super::tools::ListingArgs;
 
 /// Look after the local content store.
 #[derive(Debug, Subcommand)]
@@ -19,9 +19,9 @@ pub enum StoreCommand {
 /// List what is in the store.
 #[derive(Debug, Args)]
 pub struct LsArgs {
-    /// How it is written
-    #[arg(long, value_name = "FORMAT", default_value = "table")]
-    pub format: ReportFormat,
+    /// How it is written.
+    #[command(flatten)]
+    pub listing: ListingArgs,
 }
 
 /// Forget names; their content goes with the next gc.

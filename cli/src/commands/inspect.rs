@@ -1,11 +1,15 @@
 //! `polyarch inspect`: what is behind a reference, without its layers.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use polyarch_registry::oci::index_builder::{ATTESTATION_MANIFEST, REFERENCE_DIGEST, REFERENCE_TYPE};
-use polyarch_registry::oci::{Descriptor, ImageConfig, ImageManifest, Manifest, RawManifest};
+use polyarch_registry::oci::{Descriptor, Digest, ImageConfig, ImageManifest, Manifest, RawManifest};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
+use super::about::ReferrerView;
+use super::listing::Listing;
 use super::source::{self, Opened};
 use super::{Context, table};
 use crate::args::InspectArgs;
@@ -16,6 +20,8 @@ use crate::settings::{GlobalSettings, Surroundings, ValueError, platform, regist
 use crate::style::Style;
 use crate::text::{bytes, escape};
 
+/// Most images of which it is asked what refers to them.
+const SUBJECTS: usize = 64;
 /// BuildKit's annotation with the kind of statement of an attestation's layer.
 const PREDICATE_TYPE: &str = "in-toto.io/predicate-type";
 
@@ -32,6 +38,8 @@ pub struct Inspection {
     pub attestations: Vec<AttestationView>,
     /// Children that are neither.
     pub others: Vec<Descriptor>,
+    /// What refers to the root and to the images: signatures, SBOMs.
+    pub referrers: Vec<ReferrerView>,
 }
 
 /// One image.
@@ -102,7 +110,18 @@ pub async fn run(
     if let Some(wanted) = &args.resolve_for {
         resolve(&mut found, wanted)?;
     }
-    let text = match args.format {
+    if !args.listing.field.is_empty() {
+        let listing = Listing { columns: COLUMNS, rows: found.platforms.iter().map(row).collect() };
+        listing.show(&args.listing, context)?;
+        return Ok(ExitCode::Done);
+    }
+    let root = (args.resolve_for.is_none()).then(|| found.descriptor.digest.to_string());
+    let subjects: BTreeSet<String> =
+        found.platforms.iter().map(|image| image.digest.clone()).chain(root).take(SUBJECTS).collect();
+    let subjects: Vec<Digest> = subjects.iter().filter_map(|digest| digest.parse().ok()).collect();
+    let (referrers, warnings) = opened.home.referrers(&subjects).await;
+    found.referrers = referrers;
+    let text = match args.listing.format {
         ReportFormat::Table => render(&found, context.console.out),
         ReportFormat::Json => {
             let json = serde_json::to_string_pretty(&found);
@@ -110,6 +129,7 @@ pub async fn run(
         }
     };
     context.console.result(text)?;
+    warnings.iter().for_each(|warning| context.console.say(&format!("warning: {}\n", escape(warning))));
     Ok(ExitCode::Done)
 }
 
@@ -146,6 +166,7 @@ pub async fn inspect(opened: &Opened) -> Result<Inspection, Diagnostic> {
         platforms: Vec::new(),
         attestations: Vec::new(),
         others: Vec::new(),
+        referrers: Vec::new(),
     };
     match view(&opened.root)? {
         Manifest::Image(image) => found.platforms.push(image_view(opened, &opened.root, &image).await?),
@@ -221,11 +242,40 @@ fn render(found: &Inspection, style: Style) -> String {
         out.push('\n');
         out.push_str(&table::render(["ATTESTATION", "OF", "STATEMENTS"], &rows, style));
     }
+    if !found.referrers.is_empty() {
+        let rows: Vec<[String; 4]> = found.referrers.iter().map(|view| referrer_cells(view, found)).collect();
+        out.push('\n');
+        out.push_str(&table::render(["REFERRER", "OF", "TYPE", "SIZE"], &rows, style));
+    }
     for other in &found.others {
         let kind = other.artifact_type.as_deref().unwrap_or(&other.media_type);
         let _ = writeln!(out, "\nother  {}  {}", other.digest, escape(kind));
     }
     out
+}
+
+/// What `--field` may name.
+const COLUMNS: &[&str] = &["platform", "digest", "size", "config", "layers", "created", "entrypoint", "cmd"];
+
+fn row(image: &ImageView) -> Vec<Value> {
+    vec![
+        json!(image.platform),
+        json!(image.digest),
+        json!(image.size),
+        json!(image.config),
+        json!(image.layers),
+        json!(image.created),
+        json!(image.entrypoint),
+        json!(image.cmd),
+    ]
+}
+
+fn referrer_cells(view: &ReferrerView, found: &Inspection) -> [String; 4] {
+    let of = match found.platforms.iter().find(|image| image.digest == view.subject) {
+        Some(image) if found.descriptor.digest.to_string() != view.subject => image.platform.clone(),
+        _ => "the root".to_owned(),
+    };
+    [short(&view.digest), of, view.artifact_type.clone().unwrap_or_else(|| "-".to_owned()), bytes(view.size)]
 }
 
 fn cells(image: &ImageView) -> [String; 6] {

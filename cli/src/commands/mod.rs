@@ -1,7 +1,8 @@
 //! One file per command: settings in, result out. No clap types beyond [`run`]'s match.
 
+pub mod about;
 pub mod audit;
-pub mod build;
+mod build;
 pub mod check;
 pub mod content;
 pub mod copy;

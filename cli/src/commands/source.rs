@@ -11,6 +11,7 @@ use polyarch_registry::transfer::{IMAGE_NAME, RegistrySource};
 use polyarch_registry::verify::{ContentSource, StoreSource};
 use tokio::io::AsyncReadExt;
 
+use super::about::Home;
 use crate::diagnostics::Diagnostic;
 use crate::exit_code::ExitCode;
 use crate::settings::GlobalSettings;
@@ -27,6 +28,8 @@ pub struct Opened {
     pub source: Box<dyn ContentSource>,
     /// Index or manifest.
     pub root: RawManifest,
+    /// Where what is about it would be.
+    pub home: Home,
 }
 
 /// Finds the root manifest of a target.
@@ -40,8 +43,9 @@ pub async fn open(target: &Target, registries: client::Config, global: &GlobalSe
             let root = registry.get_manifest(reference).await;
             super::notes::tell(&registry, reference.host());
             let root = root?;
+            let home = Home::Registry(registry.clone(), reference.clone());
             let source = Box::new(RegistrySource { registry, repository: reference.clone() });
-            Ok(Opened { name: reference.to_string(), source, root })
+            Ok(Opened { name: reference.to_string(), source, root, home })
         }
         Target::Layout { path, entry } => {
             let store = LayoutStore::open_existing(path).await?;
@@ -61,9 +65,10 @@ pub async fn open(target: &Target, registries: client::Config, global: &GlobalSe
 async fn from_layout(store: LayoutStore, wanted: Option<&str>) -> Result<Opened, Diagnostic> {
     let found = entry(&store, wanted).await?;
     let shown = found.name.unwrap_or_else(|| found.descriptor.digest.to_string());
+    let home = Home::Layout(store.clone());
     let source = StoreSource(store);
     let root = manifest(&source, &found.descriptor).await?;
-    Ok(Opened { name: shown, source: Box::new(source), root })
+    Ok(Opened { name: shown, source: Box::new(source), root, home })
 }
 
 /// Finds the entry that is named, else the only one.

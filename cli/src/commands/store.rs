@@ -6,6 +6,7 @@ use polyarch_registry::store::LayoutStore;
 use polyarch_registry::store::layout::{Root, RootKey, RootSummary};
 use serde_json::{Value, json};
 
+use super::listing::Listing;
 use super::source::{self, Found};
 use super::{Context, table};
 use crate::args::store::{LsArgs, RmArgs, StoreCommand};
@@ -37,7 +38,11 @@ pub async fn run(
 
 async fn list(args: &LsArgs, store: &LayoutStore, context: &Context) -> Result<(), Diagnostic> {
     let rows = store.summaries().await?;
-    let text = match args.format {
+    if !args.listing.field.is_empty() {
+        let rows = rows.iter().map(fields).collect();
+        return Listing { columns: COLUMNS, rows }.show(&args.listing, context);
+    }
+    let text = match args.listing.format {
         ReportFormat::Json => format!("{}\n", Value::from_iter(rows.iter().map(document))),
         ReportFormat::Table => {
             let cells: Vec<[String; 5]> = rows.iter().map(cells).collect();
@@ -63,6 +68,21 @@ fn cells(row: &RootSummary) -> [String; 5] {
         // The date and minute of RFC 3339.
         created.get(..16).unwrap_or(created).replace('T', " "),
         state,
+    ]
+}
+
+/// What `--field` may name.
+const COLUMNS: &[&str] = &["name", "digest", "size", "created", "platforms", "complete"];
+
+fn fields(row: &RootSummary) -> Vec<Value> {
+    let platforms: Vec<String> = row.platforms.iter().map(ToString::to_string).collect();
+    vec![
+        json!(row.root.name),
+        json!(row.root.descriptor.digest),
+        json!(row.total_size),
+        json!(row.created),
+        json!(platforms.join(",")),
+        json!(row.complete),
     ]
 }
 

@@ -5,6 +5,7 @@
 
 pub mod builders;
 pub mod docker;
+pub mod home;
 pub mod processes;
 pub mod project;
 pub mod published;

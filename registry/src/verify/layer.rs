@@ -90,6 +90,25 @@ pub(super) fn unpacked_diff_id(raw: impl BufRead, compression: LayerCompression,
     unpacked.diff_id.filter(|_| unpacked.findings.is_empty())
 }
 
+/// Calls `work` with the decompressed bytes of a layer, counted; returns why they ended early, too.
+pub(super) fn with_counted<T>(
+    raw: impl BufRead,
+    compression: LayerCompression,
+    budget: &Budget,
+    work: impl FnOnce(&mut dyn BufRead) -> T,
+) -> (Option<T>, Option<String>) {
+    let counting = |decoder: &mut dyn Read| {
+        let counted = Counted { inner: decoder, hasher: None, budget, failure: None };
+        let mut reader = BufReader::with_capacity(BUFFER, counted);
+        let done = work(&mut reader);
+        (done, reader.into_inner().failure)
+    };
+    match with_decoder(raw, compression, counting) {
+        Ok((done, failure)) => (Some(done), failure.map(|failure| failure.to_string())),
+        Err(error) => (None, Some(compression_fault(&error).to_string())),
+    }
+}
+
 fn zstd_decoder<R: BufRead>(raw: R) -> io::Result<zstd::stream::read::Decoder<'static, R>> {
     let mut decoder = zstd::stream::read::Decoder::with_buffer(raw)?;
     decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
@@ -110,7 +129,7 @@ impl Unpacked {
 }
 
 pub(super) fn unpack(decoder: impl Read, hasher: Hasher, budget: &Budget) -> Unpacked {
-    let counted = Counted { inner: decoder, hasher, budget, failure: None };
+    let counted = Counted { inner: decoder, hasher: Some(hasher), budget, failure: None };
     let mut reader = BufReader::with_capacity(BUFFER, counted);
     let mut findings = Vec::new();
     if let Err(TarFault::Malformed { offset, reason }) = walk(&mut reader) {
@@ -129,14 +148,14 @@ pub(super) fn unpack(decoder: impl Read, hasher: Hasher, budget: &Budget) -> Unp
     match counted.failure {
         // The tar's end is missing because the stream ended early: one cause, one finding.
         Some(failure) => Unpacked { diff_id: None, findings: vec![failure] },
-        None => Unpacked { diff_id: Some(counted.hasher.finish()), findings },
+        None => Unpacked { diff_id: counted.hasher.map(Hasher::finish), findings },
     }
 }
 
-/// Counts and hashes decompressed bytes, remembering why it stopped.
+/// Counts, and perhaps hashes, decompressed bytes, remembering why it stopped.
 struct Counted<'a, R> {
     inner: R,
-    hasher: Hasher,
+    hasher: Option<Hasher>,
     budget: &'a Budget,
     failure: Option<FindingKind>,
 }
@@ -152,7 +171,9 @@ impl<R: Read> Read for Counted<'_, R> {
             self.failure = Some(FindingKind::Bomb { limit: self.budget.limit });
             return Err(io::Error::other("too many decompressed bytes"));
         }
-        self.hasher.update(&out[..n]);
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&out[..n]);
+        }
         Ok(n)
     }
 }

@@ -8,6 +8,7 @@
 //! [`VerifyOptions::jobs`] times a few chunks and one decompression window.
 
 mod deep;
+mod files;
 mod layer;
 mod pipeline;
 mod pump;
@@ -20,6 +21,7 @@ mod tests;
 mod unpack;
 
 pub use deep::check_layer;
+pub use files::{File, FileKind, FileLimits, Files, FilesError, LayerFiles, layer_files};
 pub use report::{Finding, FindingKind, PlatformReport, Report, chain};
 pub use source::{ContentSource, MANIFEST_LIMIT, SourceError, StoreSource};
 pub use unpack::{sniff_file, sniff_layer, unpack_file, unpack_growing};

@@ -2,7 +2,8 @@
 //!
 //! Owns: whether all tools that unpack layers will see the same entries: checksums, sizes, the end.
 //! Follows Go's archive/tar, which containerd, Docker and BuildKit unpack with. The tar crate's own iterator
-//! is not used because it reads long names into memory unbounded. Never: writes to disk, judges paths.
+//! is not used because it reads long names into memory unbounded. Who wants the entries is shown them on the way.
+//! Never: writes to disk, judges paths.
 
 use std::io::{self, BufRead};
 
@@ -11,6 +12,8 @@ use tar::{EntryType, Header};
 const BLOCK: usize = 512;
 /// Go's archive/tar stops at 1 MiB as well (`maxSpecialFileSize`).
 const PAX_LIMIT: u64 = 1024 * 1024;
+/// Longest name, or link, that is shown, in bytes; Linux takes 4096.
+const NAME_LIMIT: u64 = 64 << 10;
 /// The largest size that eleven octal digits hold; above it the header's field cannot agree with the extended header.
 const USTAR_SIZE_MAX: u64 = 0o77_777_777_777;
 
@@ -23,9 +26,30 @@ pub(super) enum TarFault {
     Reader,
 }
 
+/// Is shown an archive's entries.
+pub(super) trait Visitor {
+    /// An entry begins, of which `size` bytes follow. `path` and `link` are as written, long ones in full.
+    fn entry(&mut self, header: &Header, path: &[u8], link: &[u8], size: u64);
+
+    /// Bytes of its content.
+    fn data(&mut self, bytes: &[u8]);
+
+    /// Its content is over.
+    fn end(&mut self);
+}
+
 /// Walks to the end of the archive and returns the number of headers.
 pub(super) fn walk(reader: &mut dyn BufRead) -> Result<u64, TarFault> {
-    let mut walk = Walk { reader, offset: 0, pax_size: None };
+    walk_with(reader, None)
+}
+
+/// Walks to the end of the archive, showing its entries. A longer name than [`NAME_LIMIT`] ends it.
+pub(super) fn visit(reader: &mut dyn BufRead, visitor: &mut dyn Visitor) -> Result<u64, TarFault> {
+    walk_with(reader, Some(visitor))
+}
+
+fn walk_with<'a>(reader: &'a mut dyn BufRead, visitor: Option<&'a mut dyn Visitor>) -> Result<u64, TarFault> {
+    let mut walk = Walk { reader, offset: 0, extended: Extended::default(), visitor };
     let mut count = 0;
     while walk.entry()? {
         count += 1;
@@ -36,7 +60,16 @@ pub(super) fn walk(reader: &mut dyn BufRead) -> Result<u64, TarFault> {
 struct Walk<'a> {
     reader: &'a mut dyn BufRead,
     offset: u64,
-    pax_size: Option<u64>,
+    extended: Extended,
+    visitor: Option<&'a mut dyn Visitor>,
+}
+
+/// What did not fit into the next entry's header.
+#[derive(Default)]
+struct Extended {
+    size: Option<u64>,
+    path: Option<Vec<u8>>,
+    link: Option<Vec<u8>>,
 }
 
 impl Walk<'_> {
@@ -67,9 +100,10 @@ impl Walk<'_> {
     /// Skips the content of an ordinary entry. Long names (`L`, `K`) come before one and keep its extended header.
     fn content(&mut self, header: &Header, kind: EntryType, written: u64) -> Result<(), TarFault> {
         if matches!(kind, EntryType::GNULongName | EntryType::GNULongLink) {
-            return self.skip(written);
+            return self.long_name(kind, written);
         }
-        let size = match self.pax_size.take() {
+        let Extended { size, path, link } = std::mem::take(&mut self.extended);
+        let size = match size {
             Some(size) if size <= USTAR_SIZE_MAX && size != written => {
                 return self.fault("an extended header and its header disagree about the size");
             }
@@ -86,7 +120,39 @@ impl Walk<'_> {
             || kind.is_block_special()
             || kind.is_dir()
             || kind.is_fifo();
-        self.skip(if header_only { 0 } else { size })
+        let size = if header_only { 0 } else { size };
+        if let Some(visitor) = &mut self.visitor {
+            let path = path.map_or_else(|| header.path_bytes(), Into::into);
+            let link = link.map(Into::into).or_else(|| header.link_name_bytes()).unwrap_or_default();
+            visitor.entry(header, &path, &link, size);
+        }
+        self.skip(size)?;
+        if let Some(visitor) = &mut self.visitor {
+            visitor.end();
+        }
+        Ok(())
+    }
+
+    /// Nobody needs it who only walks.
+    fn long_name(&mut self, kind: EntryType, size: u64) -> Result<(), TarFault> {
+        if self.visitor.is_none() {
+            return self.skip(size);
+        }
+        if size > NAME_LIMIT {
+            return self.fault("a name is longer than 64 KiB");
+        }
+        // Bounded by the check above.
+        let mut name = vec![0; size as usize];
+        if self.fill(&mut name)? < name.len() {
+            return self.fault("the archive ends within a long name");
+        }
+        self.skip(0)?;
+        name.truncate(name.iter().position(|byte| *byte == 0).unwrap_or(name.len()));
+        match kind {
+            EntryType::GNULongName => self.extended.path = Some(name),
+            _ => self.extended.link = Some(name),
+        }
+        Ok(())
     }
 
     /// GNU sparse files continue their map in blocks of their own; the flag for one more is at byte 504.
@@ -113,8 +179,14 @@ impl Walk<'_> {
         }
         self.skip(0)?;
         match pax_size(&records) {
-            Ok(found) => self.pax_size = found,
+            Ok(found) => self.extended.size = found,
             Err(reason) => return self.fault(reason),
+        }
+        if self.visitor.is_some() {
+            // Malformed ones were refused above.
+            let text = |key: &[u8]| pax_last(&records, key).ok().flatten().map(<[u8]>::to_vec);
+            self.extended.path = text(b"path").or(self.extended.path.take());
+            self.extended.link = text(b"linkpath").or(self.extended.link.take());
         }
         Ok(())
     }
@@ -138,12 +210,18 @@ impl Walk<'_> {
         let Some(end) = self.offset.checked_add(size).and_then(|end| end.checked_next_multiple_of(BLOCK as u64)) else {
             return self.fault("a header has an impossible size");
         };
+        let content = self.offset + size;
         while self.offset < end {
-            let available = self.reader.fill_buf().map_err(|_| TarFault::Reader)?.len() as u64;
+            let buffer = self.reader.fill_buf().map_err(|_| TarFault::Reader)?;
+            let available = buffer.len() as u64;
             if available == 0 {
                 return self.fault("the archive ends within an entry");
             }
             let step = available.min(end - self.offset);
+            if let Some(visitor) = &mut self.visitor {
+                // At most what the buffer holds.
+                visitor.data(&buffer[..step.min(content.saturating_sub(self.offset)) as usize]);
+            }
             // At most what the buffer holds.
             self.reader.consume(step as usize);
             self.offset += step;
@@ -180,18 +258,32 @@ fn checksum_fits(block: &[u8; BLOCK]) -> bool {
     want == unsigned || i64::from(want) == i64::from(signed)
 }
 
-/// Finds `size` in `LENGTH KEY=VALUE\n` records; the last one counts.
-fn pax_size(mut records: &[u8]) -> Result<Option<u64>, &'static str> {
-    const BAD: &str = "an extended header is malformed";
-    let mut found = None;
+const BAD: &str = "an extended header is malformed";
+
+fn pax_size(records: &[u8]) -> Result<Option<u64>, &'static str> {
+    // Every one must be a number.
+    pax_values(records, b"size")?
+        .into_iter()
+        .map(|value| number(value).ok_or(BAD))
+        .try_fold(None, |_, value| value.map(Some))
+}
+
+/// Finds the value that counts: the last one.
+fn pax_last<'a>(records: &'a [u8], key: &[u8]) -> Result<Option<&'a [u8]>, &'static str> {
+    Ok(pax_values(records, key)?.pop())
+}
+
+/// Finds a key's values in `LENGTH KEY=VALUE\n` records.
+fn pax_values<'a>(mut records: &'a [u8], key: &[u8]) -> Result<Vec<&'a [u8]>, &'static str> {
+    let mut found = Vec::new();
     while !records.is_empty() {
         let space = records.iter().position(|&byte| byte == b' ').ok_or(BAD)?;
         let length = number(&records[..space]).ok_or(BAD)?;
         let length = usize::try_from(length).map_err(|_| BAD)?;
         let record = records.get(space + 1..length).and_then(|record| record.strip_suffix(b"\n")).ok_or(BAD)?;
         let equals = record.iter().position(|&byte| byte == b'=').ok_or(BAD)?;
-        if &record[..equals] == b"size" {
-            found = Some(number(&record[equals + 1..]).ok_or(BAD)?);
+        if record[..equals] == *key {
+            found.push(&record[equals + 1..]);
         }
         records = &records[length..];
     }

@@ -1,14 +1,18 @@
 //! `polyarch diff`: what is not the same in two images, or in two platforms of one.
 //!
-//! Owns: comparing configurations value by value and layers in their order. Never: reads a layer.
+//! Owns: comparing configurations value by value and layers in their order. Layers are read only where files are asked
+//! for (`files`).
+
+mod files;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use polyarch_registry::oci::index_editor::attested;
 use polyarch_registry::oci::{Descriptor, ImageConfig, ImageManifest, Manifest, Platform};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::listing::Listing;
 use super::source::{self, Opened};
 use super::{Context, table};
 use crate::args::diff::DiffArgs;
@@ -54,19 +58,25 @@ pub async fn run(
     let found = match (&args.right, wanted.as_slice()) {
         (Some(right), wanted) => {
             let right = source::open(&target::parse(right, &around.cwd)?, config, global).await?;
-            of_two(&left, &right, wanted).await?
+            of_two(&left, &right, wanted, args.files).await?
         }
         (None, [a, b]) => {
             let (a, b) = (pick(&left, a).await?, pick(&left, b).await?);
             let both = format!("{} {}", wanted[0], wanted[1]);
-            compare(&both, &read(&left, &a).await?, &read(&left, &b).await?)
+            compare_read(&both, (&left, &a), (&left, &b), args.files).await?
         }
         (None, _) => {
             let what = "there is nothing to compare with".into();
             return Err(SettingsError::Conflict { what, hint: Some("name a second image, or two platforms") }.into());
         }
     };
-    let text = match args.format {
+    if !args.listing.field.is_empty() {
+        let row = |one: &Difference| vec![json!(one.platform), json!(one.what), json!(one.left), json!(one.right)];
+        let rows = found.iter().map(row).collect();
+        Listing { columns: &["platform", "what", "left", "right"], rows }.show(&args.listing, context)?;
+        return Ok(code(args, &found));
+    }
+    let text = match args.listing.format {
         ReportFormat::Json => {
             let json = serde_json::to_string_pretty(&found);
             json.map_err(|error| Diagnostic::new(ExitCode::Bug, &error))? + "\n"
@@ -75,7 +85,11 @@ pub async fn run(
         ReportFormat::Table => tables(&found, context.console.out),
     };
     context.console.result(text)?;
-    Ok(if args.exit_code && !found.is_empty() { ExitCode::Audit } else { ExitCode::Done })
+    Ok(code(args, &found))
+}
+
+fn code(args: &DiffArgs, found: &[Difference]) -> ExitCode {
+    if args.exit_code && !found.is_empty() { ExitCode::Audit } else { ExitCode::Done }
 }
 
 /// Returns a table per platform.
@@ -90,7 +104,12 @@ fn tables(found: &[Difference], style: Style) -> String {
 }
 
 /// Compares the platforms both have, and says which only one has.
-async fn of_two(left: &Opened, right: &Opened, wanted: &[Platform]) -> Result<Vec<Difference>, Diagnostic> {
+async fn of_two(
+    left: &Opened,
+    right: &Opened,
+    wanted: &[Platform],
+    with_files: bool,
+) -> Result<Vec<Difference>, Diagnostic> {
     if left.root == right.root {
         return Ok(Vec::new());
     }
@@ -101,7 +120,7 @@ async fn of_two(left: &Opened, right: &Opened, wanted: &[Platform]) -> Result<Ve
     for name in names.iter().filter(is_wanted) {
         match (a.get(*name), b.get(*name)) {
             (Some(a), Some(b)) if a.digest == b.digest => {}
-            (Some(a), Some(b)) => found.extend(compare(name, &read(left, a).await?, &read(right, b).await?)),
+            (Some(a), Some(b)) => found.extend(compare_read(name, (left, a), (right, b), with_files).await?),
             (a, b) => {
                 let digest = |one: Option<&Descriptor>| one.map(|one| one.digest.to_string());
                 let (platform, what) = ((*name).clone(), "image".to_owned());
@@ -150,6 +169,20 @@ async fn read(opened: &Opened, entry: &Descriptor) -> Result<Image, Diagnostic> 
     let config = source::small_blob(&*opened.source, &manifest.config).await?;
     let config = serde_json::from_slice(&config).map_err(unreadable)?;
     Ok(Image { manifest, config })
+}
+
+async fn compare_read(
+    platform: &str,
+    (left, a): (&Opened, &Descriptor),
+    (right, b): (&Opened, &Descriptor),
+    with_files: bool,
+) -> Result<Vec<Difference>, Diagnostic> {
+    let (a, b) = (read(left, a).await?, read(right, b).await?);
+    let mut found = compare(platform, &a, &b);
+    if with_files {
+        found.extend(files::compare(platform, (left, &a), (right, &b)).await?);
+    }
+    Ok(found)
 }
 
 /// Compares configurations by the path of each value, but for `diff_ids`, which are the layers', and layers by place.
