@@ -80,10 +80,13 @@ fn translate(event: TransferEvent) -> Option<EventKind> {
         TransferKind::Retry(notice) => {
             EventKind::Retry { what: notice.request, reason: notice.detail, wait: notice.delay }
         }
-        TransferKind::BlobReceiving { .. }
-        | TransferKind::BlobReceived { .. }
-        | TransferKind::ManifestPushed { .. }
-        | TransferKind::ManifestVerified { .. } => return None,
+        TransferKind::BlobReceiving { digest, received, size } => {
+            EventKind::Transfer { digest, direction: Direction::IntoStore, current: received, total: size }
+        }
+        TransferKind::BlobReceived { digest, .. } => {
+            EventKind::TransferDone { digest, direction: Direction::IntoStore, how: TransferHow::Sent }
+        }
+        TransferKind::ManifestPushed { .. } | TransferKind::ManifestVerified { .. } => return None,
     })
 }
 

@@ -15,6 +15,7 @@ pub mod json;
 pub mod lines;
 pub mod metadata;
 pub mod model;
+pub mod moving;
 pub mod plain;
 pub mod result;
 pub mod sarif;

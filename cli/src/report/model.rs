@@ -1,12 +1,12 @@
 //! The state of a run as displays see it: events in, state out. Pure.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use polyarch_builder::event::{Direction, Event, EventKind, Outcome, VertexId};
-use polyarch_registry::oci::{Descriptor, Digest, Platform};
+use polyarch_builder::event::{Event, EventKind, Outcome, VertexId};
+use polyarch_registry::oci::{Descriptor, Platform};
 
+use super::moving::Moving;
 use crate::text::escape;
 
 /// The state of a run.
@@ -20,7 +20,8 @@ pub struct Model {
     pub tags: Vec<String>,
     /// Time of the newest event or tick.
     pub now: Duration,
-    transfers: HashMap<(Direction, Option<Platform>, Digest), Bytes>,
+    /// Bytes on their way.
+    pub moving: Moving,
 }
 
 /// Byte progress.
@@ -157,10 +158,7 @@ impl Model {
                     self.platforms.entry(platform.clone()).or_default();
                 }
             }
-            EventKind::Transfer { digest, direction, current, total } => {
-                let key = (*direction, event.platform.clone(), digest.clone());
-                self.transfers.insert(key, Bytes { current: *current, total: *total });
-            }
+            EventKind::Transfer { .. } | EventKind::TransferDone { .. } => self.moving.apply(event),
             EventKind::Assembled { root } => self.root = Some(root.clone()),
             EventKind::TagMoved { reference, .. } => self.tags.push(reference.clone()),
             kind => {
@@ -172,18 +170,9 @@ impl Model {
         }
     }
 
-    /// Returns the sum of one direction: of one platform, or of all with `None`.
-    pub fn moved(&self, direction: Direction, platform: Option<&Platform>) -> Bytes {
-        let wanted = |key: &(Direction, Option<Platform>, Digest)| {
-            key.0 == direction && (platform.is_none() || key.1.as_ref() == platform)
-        };
-        let mut sum = Bytes::default();
-        for (_, bytes) in self.transfers.iter().filter(|(key, _)| wanted(key)) {
-            // Numbers from a daemon are untrusted.
-            sum.current = sum.current.saturating_add(bytes.current);
-            sum.total = sum.total.saturating_add(bytes.total);
-        }
-        sum
+    /// Whether there is nothing to show yet.
+    pub fn is_idle(&self) -> bool {
+        self.platforms.is_empty() && self.moving.is_idle()
     }
 
     /// Returns how many platforms have ended.

@@ -7,15 +7,18 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::{self, Write};
 use std::time::Duration;
 
-use polyarch_builder::event::{Event, EventKind, Outcome, Stream, VertexId};
+use polyarch_builder::event::{Direction, Event, EventKind, Outcome, Stream, VertexId};
 use polyarch_registry::oci::Platform;
 
 use super::lines::LineBuffer;
+use super::moving::Moving;
 use super::{Display, Look};
 use crate::text::{bytes, duration, escape};
 
 /// A step that said nothing for so long gives way to others.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How often a copy without platforms says how far it is.
+const STILL_MOVING: Duration = Duration::from_secs(5);
 /// The user's line endings of both streams of a step.
 const STREAMS: [Stream; 2] = [Stream::Stdout, Stream::Stderr];
 
@@ -35,6 +38,9 @@ pub struct Plain {
     speaker: Option<(Key, Duration)>,
     waiting: VecDeque<(Key, Vec<String>)>,
     warned: HashSet<String>,
+    moving: Moving,
+    /// When something was last said of that; never of a build, whose steps speak.
+    told: Option<Duration>,
 }
 
 /// What is known of a step.
@@ -60,7 +66,26 @@ impl Plain {
             speaker: None,
             waiting: VecDeque::new(),
             warned: HashSet::new(),
+            moving: Moving::default(),
+            told: Some(Duration::ZERO),
         }
+    }
+
+    /// Says how far a copy is, now and then.
+    fn still_moving(&mut self, now: Duration) -> io::Result<()> {
+        if self.told.is_none_or(|told| now.saturating_sub(told) < STILL_MOVING) {
+            return Ok(());
+        }
+        self.told = Some(now);
+        let ways = [("fetch", Direction::IntoStore), ("push", Direction::ToRegistry), ("load", Direction::ToDaemon)];
+        let is_open = |way| {
+            let sum = self.moving.sum(way, None);
+            sum.total > sum.current
+        };
+        let told = ways.iter().filter(|(_, way)| is_open(*way));
+        let lines = told.filter_map(|(name, way)| Some(format!("{name} {}", self.moving.told(*way, now)?)));
+        let lines: Vec<String> = lines.collect();
+        self.print(&lines)
     }
 
     fn step(&mut self, key: &Key) -> &mut Spoken {
@@ -264,7 +289,12 @@ fn general(kind: &EventKind, look: Look) -> Option<String> {
 impl Display for Plain {
     fn event(&mut self, event: &Event) -> io::Result<()> {
         let vertex = match &event.kind {
+            EventKind::Transfer { .. } | EventKind::TransferDone { .. } => {
+                self.moving.apply(event);
+                return Ok(());
+            }
             EventKind::RunStarted { platforms } => {
+                self.told = None;
                 self.width = platforms.iter().map(|platform| platform.to_string().len()).max().unwrap_or(0);
                 return Ok(());
             }
@@ -278,6 +308,7 @@ impl Display for Plain {
     }
 
     fn tick(&mut self, now: Duration) -> io::Result<()> {
+        self.still_moving(now)?;
         self.hand_over(now)
     }
 

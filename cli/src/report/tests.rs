@@ -4,11 +4,12 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use polyarch_builder::event::Event;
+use polyarch_builder::event::{Direction, Event, EventKind};
 use polyarch_registry::oci::{Descriptor, Digest, media_type};
 
 use super::display::Reader;
 use super::model::Model;
+use super::plain::Plain;
 use super::result::*;
 use super::tty::{Size, Tty, frame};
 use super::*;
@@ -283,4 +284,25 @@ async fn a_display_that_fails_does_not_stop_the_run() {
     }
     drop(sink);
     show(receiver, Box::new(Broken)).await;
+}
+
+#[test]
+fn a_copy_shows_bytes_and_rate() {
+    let fetched = |at: u64, current: u64| Event {
+        at: Duration::from_secs(at),
+        platform: None,
+        kind: EventKind::Transfer { digest: digest('a'), direction: Direction::IntoStore, current, total: 50_000_000 },
+    };
+    let (screen, mut model) = (Screen::default(), Model::default());
+    let mut plain = Plain::new(Box::new(screen.clone()), LOOK);
+    for event in [fetched(0, 0), fetched(4, 20_000_000)] {
+        model.apply(&event);
+        plain.event(&event).unwrap();
+        plain.tick(event.at).unwrap();
+    }
+    assert_eq!(frame(&model, LOOK, SIZE), ["4.0s", "fetch  20.0 MB of 50.0 MB, 5.0 MB/s"]);
+    assert_eq!(screen.text(), "", "not every moment");
+    plain.tick(Duration::from_secs(5)).unwrap();
+    plain.tick(Duration::from_secs(6)).unwrap();
+    assert_eq!(screen.text(), "fetch 20.0 MB of 50.0 MB, 4.0 MB/s\n");
 }

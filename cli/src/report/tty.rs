@@ -110,31 +110,30 @@ impl Display for Tty {
 
     fn tick(&mut self, now: Duration) -> io::Result<()> {
         self.model.now = self.model.now.max(now);
-        if self.model.platforms.is_empty() { Ok(()) } else { self.paint(&[]) }
+        if self.model.is_idle() { Ok(()) } else { self.paint(&[]) }
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        if self.model.platforms.is_empty() { Ok(()) } else { self.paint(&[]) }
+        if self.model.is_idle() { Ok(()) } else { self.paint(&[]) }
     }
 }
 
 /// Returns the lines of the screen, none wider than `size.width`, no more than fit its height.
 pub fn frame(model: &Model, look: Look, size: Size) -> Vec<String> {
     let mut lines = vec![header(model, look)];
-    let label = model.platforms.keys().map(|platform| platform.to_string().len()).max().unwrap_or(0).min(24);
+    let label = model.platforms.keys().map(|platform| platform.to_string().len()).max().unwrap_or(0).clamp(5, 24);
     for (platform, state) in &model.platforms {
         lines.push(row(model, platform, state, Row { look, label, width: size.width }));
         if let Some(line) = newest_output(state, look) {
             lines.push(format!("{:label$}   {}", "", look.style.dim(format!("| {line}"))));
         }
     }
-    let push = model.moved(Direction::ToRegistry, None);
-    if push.current > 0 {
-        lines.push(format!("{}  {}", cell("push", label), of_total(push.current, push.total)));
-    }
-    let load = model.moved(Direction::ToDaemon, None);
-    if load.current > 0 {
-        lines.push(format!("{}  {}", cell("load", label), of_total(load.current, load.total)));
+    // Of a build each platform's row has what it gets into the store.
+    let fetch = model.platforms.is_empty().then_some(("fetch", Direction::IntoStore));
+    for (name, way) in fetch.into_iter().chain([("push", Direction::ToRegistry), ("load", Direction::ToDaemon)]) {
+        if let Some(told) = model.moving.told(way, model.now) {
+            lines.push(format!("{}  {told}", cell(name, label)));
+        }
     }
     // The last row of the screen is where the cursor stands.
     let room = size.height.saturating_sub(1).max(1);
@@ -147,8 +146,11 @@ pub fn frame(model: &Model, look: Look, size: Size) -> Vec<String> {
 }
 
 fn header(model: &Model, look: Look) -> String {
+    if model.platforms.is_empty() {
+        return look.style.bold(duration(model.now));
+    }
     let (ended, all) = (model.ended(), model.platforms.len());
-    let sent = model.moved(Direction::ContextOut, None).current;
+    let sent = model.moving.sum(Direction::ContextOut, None).current;
     let context = if sent > 0 { format!(", context {}", bytes(sent)) } else { String::new() };
     look.style.bold(format!("{ended}/{all} platforms, {}{context}", duration(model.now)))
 }
@@ -188,7 +190,7 @@ fn numbers(model: &Model, platform: &Platform, state: &PlatformState) -> String 
     if count.cached > 0 {
         parts.push(format!("{} cached", count.cached));
     }
-    let received = model.moved(Direction::IntoStore, Some(platform));
+    let received = model.moving.sum(Direction::IntoStore, Some(platform));
     if received.current > 0 {
         parts.push(format!("in {}", bytes(received.current)));
     }

@@ -163,6 +163,10 @@ impl HostPusher {
             queue.wanted.push(item.descriptor.clone());
         }
         if queue.queued.insert(digest) || again {
+            // So that whoever draws knows from the beginning how much there is.
+            for repository in &self.shared.repositories {
+                (self.shared.progress(repository, &item.descriptor))(0);
+            }
             self.spawn(&mut queue, item);
         }
     }

@@ -62,6 +62,7 @@ impl Copier {
             tree.graphs().for_each(|graph| remote.learn(graph));
         }
         let blobs: BTreeMap<_, _> = tree.graphs().flat_map(|graph| &graph.blobs).collect();
+        self.announce(&reading, layout, blobs.values().map(|blob| &blob.descriptor)).await?;
         let from = reading.store();
         let jobs = blobs.values().map(|blob| self.store_blob(&reading, &*from, layout, &blob.descriptor).boxed());
         let counts = bounded(jobs.collect(), self.parallel).await?;
@@ -89,6 +90,23 @@ impl Copier {
             }
         }
         Ok((tree, outcome))
+    }
+
+    /// So that whoever draws knows from the beginning how much there is.
+    async fn announce(
+        &self,
+        reading: &Reading<'_>,
+        layout: &LayoutStore,
+        blobs: impl Iterator<Item = &Descriptor>,
+    ) -> Result<(), CopierError> {
+        for blob in blobs {
+            let (digest, size) = (blob.digest.clone(), blob.size);
+            if !layout.has(&digest, size).await? {
+                let kind = TransferKind::BlobReceiving { digest, received: 0, size };
+                (self.events)(TransferEvent { repository: reading.name(), kind });
+            }
+        }
+        Ok(())
     }
 
     /// Returns whether the blob had to be written, and its size.
