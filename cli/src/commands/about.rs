@@ -20,7 +20,7 @@ const PARALLEL: usize = 4;
 #[derive(Debug, Clone)]
 pub enum Home {
     /// A repository.
-    Registry(Registry, Reference),
+    Registry(Box<(Registry, Reference)>),
     /// A layout, the store included.
     Layout(LayoutStore),
 }
@@ -42,7 +42,7 @@ impl Home {
     /// Returns what refers to each of these, each entry read and found to be about its subject; and warnings.
     pub async fn referrers(&self, subjects: &[Digest]) -> (Vec<ReferrerView>, Vec<String>) {
         match self {
-            Self::Registry(registry, at) => in_registry(registry, at, subjects).await,
+            Self::Registry(at) => in_registry(&at.0, &at.1, subjects).await,
             Self::Layout(store) => (in_layout(store, subjects).await, Vec::new()),
         }
     }

@@ -43,7 +43,7 @@ pub async fn open(target: &Target, registries: client::Config, global: &GlobalSe
             let root = registry.get_manifest(reference).await;
             super::notes::tell(&registry, reference.host());
             let root = root?;
-            let home = Home::Registry(registry.clone(), reference.clone());
+            let home = Home::Registry(Box::new((registry.clone(), reference.clone())));
             let source = Box::new(RegistrySource { registry, repository: reference.clone() });
             Ok(Opened { name: reference.to_string(), source, root, home })
         }

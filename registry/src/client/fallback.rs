@@ -46,7 +46,7 @@ impl TagLocks {
 /// What becomes of the list.
 pub(super) enum Change {
     /// It has this entry.
-    Add(Descriptor),
+    Add(Box<Descriptor>),
     /// It has none of this digest.
     Remove(Digest),
 }
@@ -241,15 +241,15 @@ mod tests {
     #[test]
     fn an_index_keeps_what_it_had() {
         let entry = Descriptor::new("m", Digest::sha256("x"), 1);
-        let fresh = Change::Add(entry.clone()).apply(None).unwrap();
-        let again = Change::Add(Descriptor::new("n", Digest::sha256("y"), 2)).apply(Some(&fresh)).unwrap();
+        let fresh = Change::Add(Box::new(entry.clone())).apply(None).unwrap();
+        let again = Change::Add(Box::new(Descriptor::new("n", Digest::sha256("y"), 2))).apply(Some(&fresh)).unwrap();
         let Ok(Manifest::Index(index)) = Manifest::parse(media_type::OCI_INDEX, &again) else { panic!("{again:?}") };
         assert_eq!(index.manifests.len(), 2);
         let odd = br#"{"x":{"b":1,  "a":2},"manifests":[{"mediaType":"m","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":0,"own":7}]}"#;
-        let text = String::from_utf8(Change::Add(entry.clone()).apply(Some(odd)).unwrap().to_vec()).unwrap();
+        let text = String::from_utf8(Change::Add(Box::new(entry.clone())).apply(Some(odd)).unwrap().to_vec()).unwrap();
         assert!(text.starts_with(r#"{"x":{"b":1,  "a":2},"manifests":[{"#) && text.contains(r#""own":7"#), "{text}");
         let back = Change::Remove(entry.digest.clone()).apply(Some(text.as_bytes())).unwrap();
         assert_eq!(back, odd.as_slice(), "what is added and removed again leaves no trace");
-        assert_eq!(Change::Add(entry).apply(Some(b"[]")), None);
+        assert_eq!(Change::Add(Box::new(entry)).apply(Some(b"[]")), None);
     }
 }

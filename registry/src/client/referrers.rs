@@ -182,7 +182,7 @@ impl Registry {
         let Some(subject) = view.subject().map(|subject| subject.digest.clone()) else { return Ok(pushed) };
         let keeps_list = pushed.subject.is_some() && own.has_referrers_api(reference, &subject).await;
         if !keeps_list {
-            own.change_fallback(reference, &subject, &Change::Add(entry_of(manifest, &view))).await?;
+            own.change_fallback(reference, &subject, &Change::Add(Box::new(entry_of(manifest, &view)))).await?;
         }
         Ok(pushed)
     }
