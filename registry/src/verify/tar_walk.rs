@@ -392,16 +392,63 @@ mod tests {
         assert!(matches!(outcome(&with("path", &long)), Err((_, "an extended header is larger than 1 MiB"))));
     }
 
+    /// Counts what it is shown.
+    #[derive(Default)]
+    struct Shown {
+        open: bool,
+        left: u64,
+        names: Vec<String>,
+    }
+
+    impl Visitor for Shown {
+        fn entry(&mut self, _header: &Header, path: &[u8], _link: &[u8], size: u64) {
+            assert!(!self.open, "the last one has ended");
+            (self.open, self.left) = (true, size);
+            self.names.push(String::from_utf8_lossy(path).into_owned());
+        }
+
+        fn data(&mut self, bytes: &[u8]) {
+            if self.open {
+                self.left = self.left.checked_sub(bytes.len() as u64).unwrap();
+            }
+        }
+
+        fn end(&mut self) {
+            assert!(self.open && self.left == 0, "all of its content was shown");
+            self.open = false;
+        }
+    }
+
+    /// What is shown does not change what is found; only a name beyond the limit does.
+    fn seen(bytes: &[u8]) -> Vec<String> {
+        let mut shown = Shown::default();
+        let visited = visit(&mut &bytes[..], &mut shown).ok();
+        let names_fit = visited.is_some() || outcome(bytes).is_err();
+        assert!(names_fit || bytes.len() as u64 > NAME_LIMIT);
+        shown.names
+    }
+
+    #[test]
+    fn entries_are_shown_by_their_full_names() {
+        assert_eq!(seen(&archive()), ["a", &"long/".repeat(60), "other", "l"]);
+        let mut builder = tar::Builder::new(Vec::new());
+        file(&mut builder, &"n".repeat(70_000), b"x");
+        let bytes = builder.into_inner().unwrap();
+        assert_eq!(outcome(&bytes), Ok(2));
+        let fault = visit(&mut &bytes[..], &mut Shown::default());
+        assert!(matches!(fault, Err(TarFault::Malformed { reason: "a name is longer than 64 KiB", .. })));
+    }
+
     proptest! {
         #[test]
         fn never_panics(mut bytes in proptest::collection::vec(any::<u8>(), 0..3000), cut in 0usize..8000, at in 0usize..4096, value: u8) {
-            let _ = outcome(&bytes);
+            let _ = (outcome(&bytes), seen(&bytes));
             bytes = archive();
             bytes.truncate(cut);
             if let Some(byte) = bytes.get_mut(at) {
                 *byte = value;
             }
-            let _ = outcome(&bytes);
+            let _ = (outcome(&bytes), seen(&bytes));
         }
 
         #[test]
