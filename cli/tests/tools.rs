@@ -97,7 +97,8 @@ fn legacy(path: &std::path::Path, images: usize) -> String {
 fn an_archive_of_an_old_docker_keeps_its_configuration() {
     let home = Home::new();
     let config = legacy(&home.path("old.tar"), 1);
-    let (out, _) = check(&home.run(&["copy", "docker-archive:old.tar", &home.at("old:1")]), 0);
+    let (out, _) = check(&home.run(&["copy", "docker-archive:old.tar", &home.at("old")]), 0);
+    assert!(out.starts_with("1: sha256:"), "a destination without a tag gets the source's: {out}");
     assert!(out.contains(&format!("one was made around its configuration {config}")), "{out}");
     assert_eq!(home.json(&["manifest", "get", &home.at("old:1")])["config"]["digest"], config.as_str());
     check(&home.run(&["verify", "--deep", &home.at("old:1")]), 0);
@@ -105,6 +106,9 @@ fn an_archive_of_an_old_docker_keeps_its_configuration() {
     check(&home.run(&["copy", "docker-archive:old.tar", "oci:again:1"]), 0);
     let (out, _) = check(&home.run(&["copy", "-q", "oci:again:1", &home.at("old:2")]), 0);
     assert_eq!(out.trim(), digest, "the same archive gives the same manifest");
+    check(&home.run(&["copy", "docker-archive:old.tar", "docker-archive:new.tar"]), 0);
+    let tar = String::from_utf8_lossy(&std::fs::read(home.path("new.tar")).unwrap()).into_owned();
+    assert!(tar.contains(r#""RepoTags":["docker.io/library/old:1"]"#), "its name goes along");
     legacy(&home.path("two.tar"), 2);
     let (_, err) = check(&home.run(&["copy", "docker-archive:two.tar", &home.at("old:3")]), 2);
     assert!(err.contains("2 images instead of one"), "{err}");

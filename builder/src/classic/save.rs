@@ -45,6 +45,8 @@ pub struct ClassicImage {
     pub layers: Vec<Descriptor>,
     /// Digests of the uncompressed layers, checked.
     pub diff_ids: Vec<Digest>,
+    /// What the image is called where it comes from; untrusted.
+    pub names: Vec<String>,
 }
 
 /// How an image is taken over.
@@ -138,6 +140,8 @@ struct SavedImage {
     config: String,
     #[serde(default)]
     layers: Option<Vec<String>>,
+    #[serde(default)]
+    repo_tags: Option<Vec<String>>,
 }
 
 impl Found {
@@ -174,7 +178,7 @@ impl Found {
         let layers = self.layers_of(&paths, &diff_ids)?;
         spec.store.put_bytes(config.clone()).await?;
         let config = Descriptor::new(media_type::OCI_CONFIG, digest, config.len() as u64);
-        Ok(ClassicImage { config, layers, diff_ids })
+        Ok(ClassicImage { config, layers, diff_ids, names: saved.repo_tags.unwrap_or_default() })
     }
 
     fn saved_image(&self) -> Result<SavedImage, ClassicError> {

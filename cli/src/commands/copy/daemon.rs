@@ -18,7 +18,7 @@ use polyarch_builder::node::reach::Reach;
 use polyarch_registry::client::CredentialSources;
 use polyarch_registry::oci::media_type::LayerCompression;
 use polyarch_registry::oci::{Descriptor, Digest, Format, ImageBuilder, Reference};
-use polyarch_registry::store::layout::{LayerForm, REF_NAME};
+use polyarch_registry::store::layout::LayerForm;
 use polyarch_registry::store::{BlobStoreExt as _, LayoutStore};
 use polyarch_registry::transfer::archive::{ImportError, import, import_from};
 use tokio::io::AsyncRead;
@@ -60,10 +60,14 @@ impl DaemonImage {
         Ok(Self { text: reference.to_string(), reference: Some(reference) })
     }
 
-    /// Returns the tag it is known by.
-    pub fn tag(&self) -> Option<String> {
-        self.reference.as_ref().and_then(|reference| reference.tag()).map(str::to_owned)
+    /// Returns the name with its tag.
+    fn named(&self) -> Option<Reference> {
+        self.reference.as_ref().and_then(with_tag_only)
     }
+}
+
+fn with_tag_only(reference: &Reference) -> Option<Reference> {
+    Some(reference.with_tag(reference.tag()?))
 }
 
 /// An image taken out of where no registry is.
@@ -71,8 +75,8 @@ impl DaemonImage {
 pub struct Taken {
     /// The layout it is in now.
     pub target: Target,
-    /// The tag it has where it came from.
-    pub tag: Option<String>,
+    /// What it is called where it came from, with a tag.
+    pub name: Option<Reference>,
     /// The configuration's digest, where the manifest had to be made.
     pub remade: Option<Digest>,
 }
@@ -133,9 +137,9 @@ pub async fn take(
             import_from(tar, &name, layout).await.map_err(|error| failed(&error).hint(PARTS))?;
             None
         }
-        Capacity::One { .. } => Some(remake(tar, image.tag(), layout, events).await.map_err(|error| failed(&error))?),
+        Capacity::One { .. } => Some(remake(tar, layout, events).await.map_err(|error| failed(&error))?.0),
     };
-    Ok(Taken { target: in_layout(layout), tag: image.tag(), remade })
+    Ok(Taken { target: in_layout(layout), name: image.named(), remade })
 }
 
 /// Takes the image of a file that `docker save` wrote, of any version, into `layout`.
@@ -148,7 +152,7 @@ pub async fn unpack(file: &Path, layout: &LayoutStore, events: &EventSink) -> Re
         Diagnostic::new(ExitCode::Usage, error).context(format!("cannot use {}", file.display())).hint(hint)
     };
     match import(file, layout).await {
-        Ok(()) => return Ok(Taken { target: in_layout(layout), tag: None, remade: None }),
+        Ok(()) => return Ok(Taken { target: in_layout(layout), name: None, remade: None }),
         // Docker before 25 wrote a directory for each layer.
         Err(ImportError::NotALayout(_)) => {}
         Err(ImportError::Store(error)) => {
@@ -157,21 +161,23 @@ pub async fn unpack(file: &Path, layout: &LayoutStore, events: &EventSink) -> Re
         Err(error) => return Err(unusable(&error)),
     }
     let tar = tokio::fs::File::open(file).await.map_err(|error| unusable(&error))?;
-    let remade = remake(tar, None, layout, events).await.map_err(|error| unusable(&error))?;
-    Ok(Taken { target: in_layout(layout), tag: None, remade: Some(remade) })
+    let (remade, names) = remake(tar, layout, events).await.map_err(|error| unusable(&error))?;
+    // Of several names the first is as good as any.
+    let name = names.iter().find_map(|name| with_tag_only(&name.parse().ok()?));
+    Ok(Taken { target: in_layout(layout), name, remade: Some(remade) })
 }
 
 fn in_layout(layout: &LayoutStore) -> Target {
     Target::Layout { path: layout.root().to_owned(), entry: None }
 }
 
-/// Makes a manifest around the configuration and the compressed layers; returns the configuration's digest.
+/// Makes a manifest around the configuration and the compressed layers; returns the configuration's digest, and what
+/// the image is called in the tar.
 async fn remake(
     tar: impl AsyncRead + Unpin,
-    tag: Option<String>,
     layout: &LayoutStore,
     events: &EventSink,
-) -> Result<Digest, ClassicError> {
+) -> Result<(Digest, Vec<String>), ClassicError> {
     let spec = SaveSpec {
         store: layout,
         cache: None,
@@ -182,7 +188,7 @@ async fn remake(
         events,
     };
     let _lease = layout.lease().await?;
-    let ClassicImage { config, layers, .. } = save_tar(tar, &spec).await?;
+    let ClassicImage { config, layers, names, .. } = save_tar(tar, &spec).await?;
     let builder = ImageBuilder::new(Format::Oci, config.digest.clone(), config.size);
     let manifest = layers.into_iter().fold(builder, ImageBuilder::layer).build();
     let manifest = manifest.map_err(|problems| ClassicError::NotLoadable {
@@ -190,10 +196,8 @@ async fn remake(
         why: problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
     })?;
     layout.put_bytes(manifest.bytes().clone()).await?;
-    let mut entry: Descriptor = manifest.descriptor();
-    entry.annotations.extend(tag.map(|tag| (REF_NAME.to_owned(), tag)));
-    layout.put_roots(vec![entry]).await?;
-    Ok(config.digest)
+    layout.put_roots(vec![manifest.descriptor()]).await?;
+    Ok((config.digest, names))
 }
 
 /// Where an image is going to be loaded.
@@ -250,13 +254,18 @@ mod tests {
 
     #[test]
     fn an_image_is_a_name_or_an_id() {
-        let parse = |text: &str| DaemonImage::parse(text, "SRC").ok().map(|image| (image.text.clone(), image.tag()));
+        let parse = |text: &str| {
+            let image = DaemonImage::parse(text, "SRC").ok()?;
+            Some((image.text.clone(), image.named()?.tag().map(str::to_owned)))
+        };
         let hex = "a".repeat(64);
+        let by_id = DaemonImage::parse("0123456789ab", "SRC").unwrap();
+        assert_eq!((by_id.text.as_str(), &by_id.reference), ("0123456789ab", &None));
         for (text, want) in [
             ("app", Some(("docker.io/library/app:latest".to_owned(), Some("latest".to_owned())))),
             ("localhost:5000/a:1", Some(("localhost:5000/a:1".to_owned(), Some("1".to_owned())))),
-            ("0123456789ab", Some(("0123456789ab".to_owned(), None))),
-            (&format!("sha256:{hex}"), Some((format!("sha256:{hex}"), None))),
+            ("0123456789ab", None),
+            (&format!("sha256:{hex}"), None),
             ("App", None),
             ("", None),
         ] {

@@ -103,7 +103,7 @@ async fn to_archive(copier: &Copier, images: &Images, file: &Path) -> Result<Cop
     let Some(manifest) = tree.root() else { return Err(Diagnostic::message(ExitCode::Bug, "an image without a root")) };
     let names: Vec<Reference> = match &images.origin {
         Origin::Repository(at) => vec![at.with_tag(root.tag.as_deref().unwrap_or("latest"))],
-        Origin::Layout(_) => Vec::new(),
+        Origin::Layout(_) => images.name.iter().cloned().collect(),
     };
     let bad = |error: ArchiveError| Diagnostic::new(ExitCode::Publish, &error);
     let entries = layout_entries(&manifest.descriptor(), &names);

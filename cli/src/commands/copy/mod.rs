@@ -82,9 +82,10 @@ impl Run<'_> {
         let scratch = tempfile::tempdir().map_err(no_scratch)?;
         let taken = self.take(&scratch).await?;
         let mut images = find(&taken.target, &copier, self.global, self.args.all_tags).await?;
-        if let (Some(tag), [only]) = (taken.tag, images.roots.as_mut_slice()) {
-            only.tag = Some(tag);
+        if let (Some(name), [only]) = (&taken.name, images.roots.as_mut_slice()) {
+            only.tag = name.tag().map(str::to_owned);
         }
+        images.name = taken.name;
         let mut copied = destination.take(copier, &images, self).await?;
         copied.remade = taken.remade;
         Ok(copied)
@@ -100,7 +101,7 @@ impl Run<'_> {
             let layout = LayoutStore::open(scratch.path()).await?;
             return daemon::unpack(&self.around.cwd.join(file), &layout, &self.events).await;
         }
-        Ok(Taken { target: target::parse(source, &self.around.cwd)?, tag: None, remade: None })
+        Ok(Taken { target: target::parse(source, &self.around.cwd)?, name: None, remade: None })
     }
 }
 
@@ -108,6 +109,8 @@ impl Run<'_> {
 struct Images {
     origin: Origin,
     roots: Vec<Root>,
+    /// What the one image is called where there are no repositories.
+    name: Option<Reference>,
 }
 
 /// One image and what it is called at its source.
@@ -152,7 +155,7 @@ async fn find(from: &Target, copier: &Copier, global: &GlobalSettings, all: bool
                 };
                 roots.push(Root { manifest, tag });
             }
-            Ok(Images { origin: Origin::Repository(at.clone()), roots })
+            Ok(Images { origin: Origin::Repository(at.clone()), roots, name: None })
         }
         Target::Layout { path, entry } => in_layout(path, entry.as_deref(), all).await,
         Target::Store(name) => in_layout(&global.store, Some(name), all).await,
@@ -189,7 +192,7 @@ async fn in_layout(path: &Path, entry: Option<&str>, all: bool) -> Result<Images
         };
         roots.push(Root { manifest: copier::Root::Read(manifest), tag });
     }
-    Ok(Images { origin: Origin::Layout(store), roots })
+    Ok(Images { origin: Origin::Layout(store), roots, name: None })
 }
 
 #[cfg(test)]
