@@ -47,6 +47,8 @@ pub enum AuditFormat {
     Sarif,
     /// A test suite per image, a test case per rule and platform
     Junit,
+    /// GitHub-flavoured, for the summary of a CI step
+    Markdown,
 }
 
 /// What makes an audit fail.

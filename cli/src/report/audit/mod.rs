@@ -3,6 +3,7 @@
 pub mod fold;
 pub mod json;
 pub mod junit;
+pub mod markdown;
 pub mod matrix;
 pub mod rules;
 pub mod sarif;
@@ -13,6 +14,7 @@ pub mod text;
 mod tests;
 
 use polyarch_registry::audit::Report;
+use polyarch_registry::oci::Digest;
 
 use crate::args::audit_output::AuditFormat;
 use crate::diagnostics::Diagnostic;
@@ -27,6 +29,7 @@ pub fn render(format: AuditFormat, report: &Report, style: Style) -> Result<Stri
         AuditFormat::Text => Ok(text::render(report, style)),
         AuditFormat::Json => json::render(report),
         AuditFormat::Junit => Ok(junit::render(report)),
+        AuditFormat::Markdown => Ok(markdown::render(report)),
         AuditFormat::Sarif => Ok(sarif::render(report)),
     }
 }
@@ -47,4 +50,13 @@ pub(super) fn one_line(text: &str) -> String {
 /// Returns `1 image`, `2 images`.
 pub(super) fn plural(count: usize, name: &str) -> String {
     format!("{count} {name}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Returns a text whose digests are as short as elsewhere: the whole ones are in the other formats.
+pub(super) fn short(text: &str) -> String {
+    let word = |word: &str| match word.parse::<Digest>() {
+        Ok(digest) => digest.short().to_owned(),
+        Err(_) => word.to_owned(),
+    };
+    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }

@@ -248,3 +248,60 @@ fn junit_of_very_many_images_lists_no_rule_that_found_nothing() {
     let text = junit::render(&report);
     assert_eq!(text.matches("<testcase").count(), 2000 + 3 + 2 + 2 + 2 + 2 + 1, "{text:.500}");
 }
+
+#[test]
+fn markdown() {
+    let text = markdown::render_columns(&report(), &[Group::Complete, Group::Platforms], 1_000_000);
+    insta::assert_snapshot!("markdown", text);
+    assert_eq!(text.matches("<details").count(), text.matches("</details>").count());
+}
+
+#[test]
+fn markdown_of_a_registry_stays_in_its_cell() {
+    let text = markdown::render(&hostile());
+    assert_tame(&text);
+    // What is ours: table borders at both ends of a line, tags of four names, headings, code of tags.
+    for line in text.lines() {
+        let is_ours = ["## Image audit", "| ", "|---", "<details", "</details>", ""];
+        assert!(is_ours.iter().any(|start| line.starts_with(start)) && !line.contains('`'), "{line}");
+        let tags = line.split('<').skip(1).map(|rest| rest.split(['>', ' ']).next().unwrap_or_default());
+        let ours = ["details", "/details", "summary", "/summary", "code", "/code"];
+        assert!(tags.clone().all(|tag| ours.contains(&tag)), "{line}");
+        for foreign in ["::", "://", "@team", "**b**", "[l]", "&amp;"] {
+            assert!(!line.contains(foreign), "{foreign} in {line}");
+        }
+    }
+    let rows: Vec<usize> =
+        text.lines().filter(|line| line.starts_with('|')).map(|line| line.matches('|').count()).collect();
+    assert!(rows.iter().all(|borders| [5, 6, columns_of_matrix() + 3].contains(borders)), "{rows:?}");
+}
+
+fn columns_of_matrix() -> usize {
+    matrix::groups(&hostile()).len()
+}
+
+#[test]
+fn markdown_fits_into_a_summary() {
+    let mut report = report();
+    let clean = report.images[7].clone();
+    let tag = |n| Some(format!("n{n}"));
+    let differs = |n: usize| {
+        let mut image = ImageReport { tag: tag(n), ..clean.clone() };
+        image.findings[0].message = format!("finding number {n}");
+        image
+    };
+    report.images.extend((0..100).map(differs));
+    let text = markdown::render_at_most(&report, 8_000);
+    assert!(text.len() < 8_200, "{}", text.len());
+    assert!(text.starts_with("## Image audit: 3 errors"), "{text}");
+    let shown = text.matches("<details").count();
+    // Of three tags one is shown for all; two are clean.
+    let left_out = 4 + 1 + 100 - shown;
+    assert!(
+        text.ends_with(&format!(
+            "**{left_out} sections left out**, for a summary has at most 1 MiB. The JSON report has all.\n"
+        )),
+        "{}",
+        &text[text.len() - 200..]
+    );
+}

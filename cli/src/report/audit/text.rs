@@ -3,12 +3,11 @@
 use std::fmt::Write as _;
 
 use polyarch_registry::audit::{Group, ImageReport, Report, Severity, Unchecked};
-use polyarch_registry::oci::Digest;
 
 use super::fold::{Block, Told, blocks, told};
 use super::matrix::{Cell, Matrix, groups};
 use super::tally::{Tally, by_rule};
-use super::{one_line, plural};
+use super::{one_line, plural, short};
 use crate::style::Style;
 use crate::text::{bytes, cell as pad, escape, neutralise_ci, wrap};
 
@@ -191,13 +190,4 @@ fn line(out: &mut String, text: &str) {
 
 fn safe(text: &str) -> String {
     escape(&one_line(text))
-}
-
-/// Returns a text whose digests are as short as elsewhere: the whole ones are in the other formats.
-fn short(text: &str) -> String {
-    let word = |word: &str| match word.parse::<Digest>() {
-        Ok(digest) => digest.short().to_owned(),
-        Err(_) => word.to_owned(),
-    };
-    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
