@@ -49,6 +49,8 @@ pub enum AuditFormat {
     Junit,
     /// GitHub-flavoured, for the summary of a CI step
     Markdown,
+    /// One page that works offline, to filter and drill down
+    Html,
 }
 
 /// What makes an audit fail.
@@ -69,7 +71,7 @@ pub enum FailOn {
 pub struct MergeArgs {
     /// Reports in JSON, such as those of shards; of an image in several the last one's is taken
     #[arg(value_name = "REPORT", required = true)]
-    pub reports: Vec<PathBuf>,
+    pub inputs: Vec<PathBuf>,
     /// How it is written
     #[command(flatten)]
     pub output: AuditOutput,

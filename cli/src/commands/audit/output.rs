@@ -73,7 +73,7 @@ impl<'a> Output<'a> {
 /// A report cannot be read, or the result not be written. Findings are a result.
 pub fn merge(args: &MergeArgs, context: &Context, around: &Surroundings) -> Result<ExitCode, Diagnostic> {
     let output = Output::new(&args.output, around)?;
-    let reports: Result<Vec<Report>, _> = args.reports.iter().map(|path| read(&around.resolve(path))).collect();
+    let reports: Result<Vec<Report>, _> = args.inputs.iter().map(|path| read(&around.resolve(path))).collect();
     output.tell(Report::merge(reports?), context, around)
 }
 

@@ -1,6 +1,7 @@
 //! An audit's report in every format. Pure: a report in, text out; each format escapes in its own way what registries said.
 
 pub mod fold;
+pub mod html;
 pub mod json;
 pub mod junit;
 pub mod markdown;
@@ -30,6 +31,7 @@ pub fn render(format: AuditFormat, report: &Report, style: Style) -> Result<Stri
         AuditFormat::Json => json::render(report),
         AuditFormat::Junit => Ok(junit::render(report)),
         AuditFormat::Markdown => Ok(markdown::render(report)),
+        AuditFormat::Html => Ok(html::render(report)),
         AuditFormat::Sarif => Ok(sarif::render(report)),
     }
 }

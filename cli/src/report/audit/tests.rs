@@ -305,3 +305,58 @@ fn markdown_fits_into_a_summary() {
         &text[text.len() - 200..]
     );
 }
+
+/// The JSON in a page.
+fn embedded(page: &str) -> (&str, Value) {
+    let start = page.find(r#"<script type="application/json" id="data">"#).unwrap();
+    let rest = &page[start + 42..];
+    let data = &rest[..rest.find("</script>").unwrap()];
+    (data, serde_json::from_str(data).unwrap())
+}
+
+#[test]
+fn html_draws_itself_from_its_data() {
+    let page = html::render(&report());
+    let (_, data) = embedded(&page);
+    assert_eq!(
+        (data["images"].as_array().unwrap().len(), &data["repos"]),
+        (8, &json!(["registry.example.com/team/app"]))
+    );
+    let first = &data["images"][0];
+    assert_eq!((&first["tag"], &first["platforms"][1]["state"]), (&"1.2".into(), &"missing".into()));
+    assert_eq!(first["findings"][0]["fix"], Value::Null, "a rule's own fix is there once");
+    assert_eq!(data["rules"]["dangling-child"]["fix"], polyarch_registry::audit::rule("dangling-child").unwrap().fix);
+    assert_eq!(data["images"][3]["findings"][1]["waived"], "agreed with the team until the end of the year");
+    let matrix = first["matrix"].as_array().unwrap();
+    assert_eq!((matrix.len(), &matrix[2][0]), (3, &"linux/arm64".into()));
+    assert!(matrix[2][1].as_str().unwrap().starts_with("e-"), "{matrix:?}");
+    assert!(page.contains(
+        "<h1>Image audit: 3 errors, 3 warnings, 1 note</h1>\n<p class=\"sub\">8 images, 2026-01-02 03:04 UTC, 1.2 s</p>"
+    ));
+}
+
+#[test]
+fn html_asks_nobody_and_runs_only_its_own() {
+    let page = html::render(&report());
+    let policy = page.lines().find(|line| line.contains("Content-Security-Policy")).unwrap();
+    assert!(policy.contains("default-src 'none'; script-src 'sha256-") && !policy.contains("unsafe"), "{policy}");
+    // But for the data, which is text.
+    let own = page.replace(embedded(&page).0, "");
+    for foreign in
+        ["http://", "https://", " src=", " href=", " style=", " onclick=", "innerHTML", "eval(", "@import", "url("]
+    {
+        assert!(!own.contains(foreign), "{foreign}");
+    }
+}
+
+#[test]
+fn nothing_gets_out_of_the_data_of_a_page() {
+    let page = html::render(&hostile());
+    assert_tame(&page);
+    let (text, data) = embedded(&page);
+    assert!(!text.contains(['<', '>', '&', '\u{2028}']), "{text}");
+    let message = data["images"][0]["findings"][0]["message"].as_str().unwrap();
+    assert!(message.starts_with("\\u{1b}[31mred\\u{7} ]]> </script><img src=x onerror=alert(1)>"), "{message}");
+    assert_eq!(page.matches("</script>").count(), 2);
+    assert!(!page.contains("<img"));
+}
