@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn help_reads_well() {
-        let paths: [&[&str]; 12] = [
+        let paths: [&[&str]; 16] = [
             &[],
             &["build"],
             &["plan"],
@@ -153,6 +153,10 @@ mod tests {
             &["lock"],
             &["inspect"],
             &["verify"],
+            &["audit"],
+            &["audit", "rules"],
+            &["audit", "explain"],
+            &["audit", "merge"],
             &["push"],
             &["login"],
             &["store"],
