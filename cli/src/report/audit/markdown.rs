@@ -135,7 +135,7 @@ fn word(cell: Cell) -> &'static str {
         Cell::NotRead => "–",
         Cell::Found(Severity::Error) => "**error**",
         Cell::Found(Severity::Warning) => "**warning**",
-        Cell::Found(Severity::Info) => "note",
+        Cell::Found(Severity::Info) => "info",
     }
 }
 
@@ -149,9 +149,7 @@ fn findings(out: &mut String, block: &Block<'_>) {
         let (level, fix) = match (&one.waived, one.known) {
             (Some(reason), _) => ("waived", format!("waived: {}", safe(reason))),
             (None, true) => ("known", safe(&one.fix)),
-            (None, false) => {
-                (if one.severity == Severity::Info { "note" } else { one.severity.name() }, safe(&one.fix))
-            }
+            (None, false) => (one.severity.name(), safe(&one.fix)),
         };
         let whole = if block.image.is_some() { "image" } else { "repository" };
         let place = if told.platforms.is_empty() { whole.to_owned() } else { safe(&told.platforms.join(", ")) };

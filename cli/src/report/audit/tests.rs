@@ -128,6 +128,16 @@ fn text() {
 }
 
 #[test]
+fn text_fits_with_every_column() {
+    let mut report = report();
+    report.images[0].platforms[0].platform = "linux/riscv64".to_owned();
+    let text = text::render_columns(&report, &Group::ALL, Style::plain());
+    let long: Vec<&str> = text.lines().filter(|line| line.chars().count() > 80).collect();
+    assert_eq!(long, [""; 0]);
+    assert!(text.contains("complete platforms binaries drift format signed policy layers\n"), "{text}");
+}
+
+#[test]
 fn text_of_one_clean_image_has_its_table() {
     let mut report = report();
     report.images.retain(|image| image.tag.as_deref() == Some("2.1"));

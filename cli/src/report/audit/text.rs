@@ -83,20 +83,32 @@ fn table(out: &mut String, image: &ImageReport, matrix: &Matrix<'_>, columns: &[
     let sizes: Vec<String> = sizes.collect();
     let first = names.iter().map(|name| console::measure_text_width(name)).max().unwrap_or_default();
     let second = sizes.iter().map(String::len).max().unwrap_or_default();
-    let needed: usize = columns.iter().map(|group| group.name().len() + 2).sum();
-    // With every column there is room for one space only.
-    let gap = if 4 + first + second + needed > WIDTH { " " } else { "  " };
-    let mut head = format!("  {}{gap}{}", pad("", first), pad("", second));
-    columns.iter().for_each(|group| head.push_str(&format!("{gap}{}", group.name())));
-    line(out, &style.dim(head));
+    let (gap, has_sizes) = spacing(first, second, columns);
+    let start = |name: &str, size: &str| match has_sizes {
+        true => format!("  {}{gap}{}", pad(name, first), style.dim(crate::text::right(size, second))),
+        false => format!("  {}", pad(name, first)),
+    };
+    let mut head = start("", "");
+    columns.iter().for_each(|group| head.push_str(&style.dim(format!("{gap}{}", group.name()))));
+    line(out, &head);
     for ((row, name), size) in matrix.rows.iter().zip(&names).zip(&sizes) {
-        let mut text = format!("  {}{gap}{}", pad(name, first), style.dim(crate::text::right(size, second)));
+        let mut text = start(name, size);
         for (cell, group) in row.cells.iter().zip(columns) {
             text.push_str(gap);
             text.push_str(&word(*cell, group.name().len(), style));
         }
         line(out, &text);
     }
+}
+
+/// Returns what is between columns, and whether there is room for sizes: not with every column.
+fn spacing(first: usize, second: usize, columns: &[Group]) -> (&'static str, bool) {
+    let names: usize = columns.iter().map(|group| group.name().len()).sum();
+    let fits = |(gap, has_sizes): &(&str, bool)| {
+        let sizes = if *has_sizes { gap.len() + second } else { 0 };
+        2 + first + sizes + columns.len() * gap.len() + names <= WIDTH
+    };
+    [("  ", true), (" ", true), ("  ", false)].into_iter().find(fits).unwrap_or((" ", false))
 }
 
 fn word(cell: Cell, width: usize, style: Style) -> String {
@@ -106,7 +118,7 @@ fn word(cell: Cell, width: usize, style: Style) -> String {
         Cell::NotRead => style.dim(pad("-", width)),
         Cell::Found(Severity::Error) => style.error(pad("error", width)),
         Cell::Found(Severity::Warning) => style.warning(pad("warn", width)),
-        Cell::Found(Severity::Info) => style.hint(pad("note", width)),
+        Cell::Found(Severity::Info) => style.hint(pad("info", width)),
     }
 }
 
@@ -116,7 +128,7 @@ fn finding(out: &mut String, told: &Told<'_>, style: Style) {
         (Some(_), _) => style.dim("waived "),
         (None, Severity::Error) => style.error("error  "),
         (None, Severity::Warning) => style.warning("warning"),
-        (None, Severity::Info) => style.hint("note   "),
+        (None, Severity::Info) => style.hint("info   "),
     };
     let known = if one.known { ", known" } else { "" };
     let place = if told.platforms.is_empty() { String::new() } else { format!("{}: ", told.platforms.join(", ")) };

@@ -4,8 +4,8 @@
   const data = JSON.parse(document.getElementById("data").textContent);
   const $ = (id) => document.getElementById(id);
   const SEVERITIES = ["error", "warning", "info"];
-  const NAMES = { error: "error", warning: "warning", info: "note", unknown: "unchecked", ok: "clean", quiet: "known" };
-  const CELLS = { o: ["ok", "ok"], "?": ["could not check", "unknown"], "-": ["–", "quiet"], e: ["error", "error"], w: ["warning", "warning"], i: ["note", "info"] };
+  const NAMES = { error: "error", warning: "warning", info: "info", unknown: "unchecked", ok: "clean", quiet: "known" };
+  const CELLS = { o: ["ok", "ok"], "?": ["could not check", "unknown"], "-": ["–", "quiet"], e: ["error", "error"], w: ["warning", "warning"], i: ["info", "info"] };
   const CHUNK = 100;
 
   function el(tag, props, ...children) {
@@ -158,7 +158,7 @@
 
   function row(entry) {
     const item = el("li", {});
-    const counts = entry.kinds.filter((kind) => kind !== "ok").map((kind) => el("span", { class: kind }, kind === "unknown" || kind === "quiet" ? `${entry.tally[kind]} ${NAMES[kind]}` : count(entry.tally[kind], NAMES[kind])));
+    const counts = entry.kinds.filter((kind) => kind !== "ok").map((kind) => el("span", { class: kind }, kind === "unknown" || kind === "quiet" ? `${entry.tally[kind]} ${NAMES[kind]}` : count(entry.tally[kind], kind === "info" ? "note" : NAMES[kind])));
     const name = el("span", { class: "name mono" }, el("span", { class: "repo" }, entry.tag !== undefined ? `${entry.repo}:` : entry.isImage ? `${entry.repo}@` : ""), el("b", {}, entry.tag !== undefined ? entry.tag : entry.isImage ? entry.digest || "?" : entry.repo));
     const button = el("button", { class: "row", "aria-expanded": "false", onclick: () => toggle(!state.open.has(entry.name)) },
       el("span", { class: `badge ${entry.worst}` }, NAMES[entry.worst]), name, el("span", { class: "platforms" }, entry.platforms.map((one) => one.platform).join(", ")), el("span", { class: "counts" }, counts));
