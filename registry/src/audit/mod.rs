@@ -18,6 +18,7 @@ pub mod finding;
 pub mod glob;
 mod grouping;
 mod judged;
+pub mod layer;
 mod merge;
 mod neutral;
 mod places;

@@ -5,13 +5,15 @@
 //! Never: writes to disk, follows a link.
 
 use std::collections::BTreeMap;
+use std::io::Read;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use tar::{EntryType, Header};
+use tar::EntryType;
 
 use super::layer::{Budget, with_counted};
 use super::pump::{RawReader, channel, pump};
-use super::tar_walk::{TarFault, Visitor, visit};
+use super::tar_walk::{Head, TarFault, Visitor, walk_with};
 use super::{ContentSource, SourceError};
 use crate::oci::media_type::{LayerCompression, layer_compression};
 use crate::oci::{Descriptor, Digest, Hasher};
@@ -194,9 +196,12 @@ fn read(
     (want, size): (&Digest, u64),
     limits: FileLimits,
 ) -> Result<LayerFiles, String> {
-    let mut collector = Collector { limits, names: 0, files: LayerFiles::default(), open: None, is_full: false };
+    let mut collector = Collector { limits, names: 0, files: LayerFiles::default(), is_full: false };
     let budget = Arc::new(Budget::new(limits.unpacked));
-    let (walked, failure) = with_counted(&mut raw, compression, &budget, |reader| visit(reader, &mut collector));
+    let (walked, failure) = with_counted(&mut raw, compression, &budget, |reader| walk_with(reader, &mut collector));
+    if collector.is_full {
+        return Err("it has too many files".to_owned());
+    }
     // The source's own failure, and another digest, explain every other one.
     let arrived = raw.finish()?;
     if arrived.digest != *want || arrived.size != size {
@@ -207,7 +212,6 @@ fn read(
         (Some(Err(TarFault::Malformed { offset, reason })), None) => {
             Err(format!("{reason}, at byte {offset} of the tar"))
         }
-        _ if collector.is_full => Err("it has too many files".to_owned()),
         _ => Ok(collector.files),
     }
 }
@@ -216,24 +220,25 @@ struct Collector {
     limits: FileLimits,
     names: usize,
     files: LayerFiles,
-    /// The regular file being read.
-    open: Option<(Vec<u8>, File, Hasher)>,
     is_full: bool,
 }
 
 impl Collector {
-    fn put(&mut self, change: Change) {
+    /// Ends the walk where there is too much: what comes then is not what the layer holds.
+    fn put(&mut self, change: Change) -> ControlFlow<()> {
         self.is_full |= self.files.changes.len() >= self.limits.entries || self.names > self.limits.names;
-        if !self.is_full {
-            self.files.changes.push(change);
+        if self.is_full {
+            return ControlFlow::Break(());
         }
+        self.files.changes.push(change);
+        ControlFlow::Continue(())
     }
 }
 
 impl Visitor for Collector {
-    fn entry(&mut self, header: &Header, path: &[u8], link: &[u8], size: u64) {
-        self.names = self.names.saturating_add(path.len() + link.len());
-        let path = clean(path);
+    fn entry(&mut self, head: &Head<'_>, content: &mut dyn Read) -> ControlFlow<()> {
+        self.names = self.names.saturating_add(head.path.len() + head.link.len());
+        let path = clean(head.path);
         let split = path.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
         let (folder, name) = (path[..split.saturating_sub(1)].to_vec(), &path[split..]);
         if name == OPAQUE {
@@ -242,38 +247,36 @@ impl Visitor for Collector {
         if let Some(hidden) = name.strip_prefix(WHITEOUT) {
             return self.put(Change::Hide([&path[..split], hidden].concat()));
         }
+        let kind = kind_of(head, content);
         let number = |value: std::io::Result<u64>| value.unwrap_or(0);
-        let device = |value: std::io::Result<Option<u32>>| value.ok().flatten().unwrap_or(0);
-        let kind = match header.entry_type() {
-            EntryType::Directory => FileKind::Directory,
-            EntryType::Symlink => FileKind::Symlink(link.to_vec()),
-            EntryType::Link => FileKind::Hardlink(clean(link)),
-            kind @ (EntryType::Char | EntryType::Block | EntryType::Fifo) => {
-                FileKind::Special(kind.as_byte(), device(header.device_major()), device(header.device_minor()))
-            }
-            _ => FileKind::Regular { size, digest: Digest::sha256("") },
-        };
-        let mode = header.mode().unwrap_or(0) & 0o7777;
-        let file = File { kind, mode, uid: number(header.uid()), gid: number(header.gid()) };
+        let (uid, gid) = (number(head.header.uid()), number(head.header.gid()));
+        let file = File { kind, mode: head.mode & 0o7777, uid, gid };
         match file.kind {
-            FileKind::Regular { .. } => self.open = Some((path, file, Hasher::sha256())),
-            _ if path.is_empty() => {}
+            FileKind::Regular { .. } => self.put(Change::Put(path, file)),
+            // The root itself.
+            _ if path.is_empty() => ControlFlow::Continue(()),
             _ => self.put(Change::Put(path, file)),
         }
     }
+}
 
-    fn data(&mut self, bytes: &[u8]) {
-        if let Some((_, _, hasher)) = &mut self.open {
-            hasher.update(bytes);
+/// Reads the content of a file. What cannot be read, the walk cannot read either, and says so.
+fn kind_of(head: &Head<'_>, content: &mut dyn Read) -> FileKind {
+    let device = |value: std::io::Result<Option<u32>>| value.ok().flatten().unwrap_or(0);
+    match head.kind {
+        EntryType::Directory => FileKind::Directory,
+        EntryType::Symlink => FileKind::Symlink(head.link.to_vec()),
+        EntryType::Link => FileKind::Hardlink(clean(head.link)),
+        kind @ (EntryType::Char | EntryType::Block | EntryType::Fifo) => {
+            let header = head.header;
+            FileKind::Special(kind.as_byte(), device(header.device_major()), device(header.device_minor()))
         }
-    }
-
-    fn end(&mut self) {
-        if let Some((path, mut file, hasher)) = self.open.take() {
-            if let FileKind::Regular { digest, .. } = &mut file.kind {
-                *digest = hasher.finish();
+        _ => {
+            let (mut hasher, mut buffer) = (Hasher::sha256(), vec![0; 64 << 10]);
+            while let Ok(count @ 1..) = content.read(&mut buffer) {
+                hasher.update(&buffer[..count]);
             }
-            self.put(Change::Put(path, file));
+            FileKind::Regular { size: head.size, digest: hasher.finish() }
         }
     }
 }

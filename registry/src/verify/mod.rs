@@ -11,17 +11,18 @@ mod deep;
 mod files;
 mod layer;
 mod pipeline;
-mod pump;
+pub(crate) mod pump;
 mod report;
 mod shallow;
 mod source;
-mod tar_walk;
+pub(crate) mod tar_walk;
 #[cfg(test)]
 mod tests;
 mod unpack;
 
 pub use deep::check_layer;
 pub use files::{File, FileKind, FileLimits, Files, FilesError, LayerFiles, layer_files};
+pub(crate) use layer::zstd_decoder;
 pub use report::{Finding, FindingKind, PlatformReport, Report, chain};
 pub use source::{ContentSource, MANIFEST_LIMIT, SourceError, StoreSource};
 pub use unpack::{sniff_file, sniff_layer, unpack_file, unpack_growing};

@@ -16,16 +16,16 @@ const CHUNK: usize = 256 * 1024;
 /// Chunks on their way; with [`CHUNK`] this is 1 MiB per blob.
 pub(super) const IN_FLIGHT: usize = 4;
 
-pub(super) type Chunk = io::Result<Bytes>;
+pub(crate) type Chunk = io::Result<Bytes>;
 
 /// Returns the two ends. `hasher` computes the digest of what passes.
-pub(super) fn channel(hasher: Hasher) -> (mpsc::Sender<Chunk>, RawReader) {
+pub(crate) fn channel(hasher: Hasher) -> (mpsc::Sender<Chunk>, RawReader) {
     let (sender, receiver) = mpsc::channel(IN_FLIGHT);
     (sender, RawReader { receiver, current: Bytes::new(), hasher, size: 0, failure: None })
 }
 
 /// Sends a blob's bytes until its end, an error, or until nobody wants more.
-pub(super) async fn pump(mut reader: BlobReader, sender: mpsc::Sender<Chunk>) {
+pub(crate) async fn pump(mut reader: BlobReader, sender: mpsc::Sender<Chunk>) {
     loop {
         let mut chunk = BytesMut::with_capacity(CHUNK);
         let read = loop {
@@ -43,7 +43,7 @@ pub(super) async fn pump(mut reader: BlobReader, sender: mpsc::Sender<Chunk>) {
 }
 
 /// The blocking end: the blob's bytes, counted and hashed as they arrive.
-pub(super) struct RawReader {
+pub(crate) struct RawReader {
     receiver: mpsc::Receiver<Chunk>,
     current: Bytes,
     hasher: Hasher,
@@ -52,14 +52,14 @@ pub(super) struct RawReader {
 }
 
 /// What arrived, all of it.
-pub(super) struct Arrived {
-    pub(super) digest: Digest,
-    pub(super) size: u64,
+pub(crate) struct Arrived {
+    pub(crate) digest: Digest,
+    pub(crate) size: u64,
 }
 
 impl RawReader {
     /// Reads what is left and returns digest and size, or why the source failed.
-    pub(super) fn finish(mut self) -> Result<Arrived, String> {
+    pub(crate) fn finish(mut self) -> Result<Arrived, String> {
         while self.failure.is_none() && self.fill_buf().is_ok_and(|rest| !rest.is_empty()) {
             self.current.clear();
         }
@@ -76,7 +76,7 @@ impl RawReader {
     }
 
     /// Returns whether the source failed; then no other error means anything.
-    pub(super) fn has_failed(&self) -> bool {
+    pub(crate) fn has_failed(&self) -> bool {
         self.failure.is_some()
     }
 }

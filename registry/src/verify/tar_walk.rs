@@ -1,80 +1,107 @@
 //! Reads a tar archive from header to header without keeping anything of it.
 //!
-//! Owns: whether all tools that unpack layers will see the same entries: checksums, sizes, the end.
-//! Follows Go's archive/tar, which containerd, Docker and BuildKit unpack with. The tar crate's own iterator
-//! is not used because it reads long names into memory unbounded. Who wants the entries is shown them on the way.
-//! Never: writes to disk, judges paths.
+//! Owns: whether all tools that unpack layers will see the same entries: checksums, sizes, the end; and what each entry is
+//! called, for whoever wants to look at them. Follows Go's archive/tar, which containerd, Docker and BuildKit unpack with. The
+//! tar crate's own iterator is not used because it reads long names into memory unbounded. Never: writes to disk, judges paths.
 
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, Read};
+use std::ops::ControlFlow;
 
 use tar::{EntryType, Header};
 
 const BLOCK: usize = 512;
 /// Go's archive/tar stops at 1 MiB as well (`maxSpecialFileSize`).
 const PAX_LIMIT: u64 = 1024 * 1024;
-/// Longest name, or link, that is shown, in bytes; Linux takes 4096.
-const NAME_LIMIT: u64 = 64 << 10;
 /// The largest size that eleven octal digits hold; above it the header's field cannot agree with the extended header.
 const USTAR_SIZE_MAX: u64 = 0o77_777_777_777;
+/// Bytes kept of a name: more than any system's longest path. What is longer is cut.
+pub(crate) const NAME_LIMIT: usize = 64 * 1024;
+/// Names of extended attributes that are kept of one entry.
+const XATTR_LIMIT: usize = 64;
+
+/// The reason of a fault: tools that follow the one or the other unpack different files.
+pub(crate) const SIZES_DISAGREE: &str = "an extended header and its header disagree about the size";
+/// The reason of a fault: some tools read on, some stop.
+pub(crate) const DATA_AFTER_END: &str = "there is data after the end of the archive";
 
 /// Why the walk ended early.
 #[derive(Debug)]
-pub(super) enum TarFault {
+pub(crate) enum TarFault {
     /// The archive is wrong.
     Malformed { offset: u64, reason: &'static str },
     /// The reader failed; it knows why.
     Reader,
 }
 
-/// Is shown an archive's entries.
-pub(super) trait Visitor {
-    /// An entry begins, of which `size` bytes follow. `path` and `link` are as written, long ones in full.
-    fn entry(&mut self, header: &Header, path: &[u8], link: &[u8], size: u64);
+/// One entry, as the archive describes it.
+pub(crate) struct Head<'a> {
+    /// The header itself, for what is not here.
+    pub(crate) header: &'a Header,
+    pub(crate) path: &'a [u8],
+    /// What a link points to; empty if it is none.
+    pub(crate) link: &'a [u8],
+    pub(crate) kind: EntryType,
+    pub(crate) mode: u32,
+    /// Seconds since 1970.
+    pub(crate) mtime: u64,
+    pub(crate) size: u64,
+    /// Names of its extended attributes.
+    pub(crate) xattrs: &'a [String],
+    /// A long name and an extended header both name it, differently.
+    pub(crate) has_two_names: bool,
+}
 
-    /// Bytes of its content.
-    fn data(&mut self, bytes: &[u8]);
+/// Looks at entries.
+pub(crate) trait Visitor {
+    /// Sees one entry, and may read of its content. Breaking ends the walk.
+    fn entry(&mut self, head: &Head<'_>, content: &mut dyn Read) -> ControlFlow<()>;
+}
 
-    /// Its content is over.
-    fn end(&mut self);
+/// Looks at nothing.
+struct Nobody;
+
+impl Visitor for Nobody {
+    fn entry(&mut self, _: &Head<'_>, _: &mut dyn Read) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
 }
 
 /// Walks to the end of the archive and returns the number of headers.
-pub(super) fn walk(reader: &mut dyn BufRead) -> Result<u64, TarFault> {
-    walk_with(reader, None)
+pub(crate) fn walk(reader: &mut dyn BufRead) -> Result<u64, TarFault> {
+    walk_with(reader, &mut Nobody)
 }
 
-/// Walks to the end of the archive, showing its entries. A longer name than [`NAME_LIMIT`] ends it.
-pub(super) fn visit(reader: &mut dyn BufRead, visitor: &mut dyn Visitor) -> Result<u64, TarFault> {
-    walk_with(reader, Some(visitor))
-}
-
-fn walk_with<'a>(reader: &'a mut dyn BufRead, visitor: Option<&'a mut dyn Visitor>) -> Result<u64, TarFault> {
-    let mut walk = Walk { reader, offset: 0, extended: Extended::default(), visitor };
+/// Walks until the end of the archive or until the visitor has seen enough. Returns the number of headers.
+pub(crate) fn walk_with(reader: &mut dyn BufRead, visitor: &mut dyn Visitor) -> Result<u64, TarFault> {
+    let mut walk = Walk { reader, offset: 0, next: Extended::default() };
     let mut count = 0;
-    while walk.entry()? {
+    while walk.entry(visitor)? {
         count += 1;
     }
     Ok(count)
 }
 
-struct Walk<'a> {
-    reader: &'a mut dyn BufRead,
-    offset: u64,
-    extended: Extended,
-    visitor: Option<&'a mut dyn Visitor>,
-}
-
-/// What did not fit into the next entry's header.
-#[derive(Default)]
+/// What headers before an entry say about it.
+#[derive(Debug, Default)]
 struct Extended {
     size: Option<u64>,
     path: Option<Vec<u8>>,
     link: Option<Vec<u8>>,
+    long_path: Option<Vec<u8>>,
+    long_link: Option<Vec<u8>>,
+    mtime: Option<u64>,
+    xattrs: Vec<String>,
+}
+
+struct Walk<'a> {
+    reader: &'a mut dyn BufRead,
+    offset: u64,
+    next: Extended,
 }
 
 impl Walk<'_> {
     /// Reads one entry; false at the end. A missing end marker is tolerated, as Go does.
-    fn entry(&mut self) -> Result<bool, TarFault> {
+    fn entry(&mut self, visitor: &mut dyn Visitor) -> Result<bool, TarFault> {
         let mut block = [0; BLOCK];
         match self.fill(&mut block)? {
             0 => return Ok(false),
@@ -92,21 +119,41 @@ impl Walk<'_> {
         match header.entry_type() {
             EntryType::XHeader => self.extended(written)?,
             EntryType::XGlobalHeader => self.skip(written)?,
-            kind => self.content(header, kind, written)?,
+            kind @ (EntryType::GNULongName | EntryType::GNULongLink) => self.long_name(kind, written)?,
+            kind => return self.content(header, kind, written, visitor),
         }
         Ok(true)
     }
 
-    /// Skips the content of an ordinary entry. Long names (`L`, `K`) come before one and keep its extended header.
-    fn content(&mut self, header: &Header, kind: EntryType, written: u64) -> Result<(), TarFault> {
-        if matches!(kind, EntryType::GNULongName | EntryType::GNULongLink) {
-            return self.long_name(kind, written);
+    /// Keeps the name the next entry has. It comes before the entry, whose extended header it leaves alone.
+    fn long_name(&mut self, kind: EntryType, size: u64) -> Result<(), TarFault> {
+        // Bounded by the limit.
+        let mut name = vec![0; size.min(NAME_LIMIT as u64) as usize];
+        if self.fill(&mut name)? < name.len() {
+            return self.fault("the archive ends within an entry");
         }
-        let Extended { size, path, link } = std::mem::take(&mut self.extended);
-        let size = match size {
-            Some(size) if size <= USTAR_SIZE_MAX && size != written => {
-                return self.fault("an extended header and its header disagree about the size");
-            }
+        self.skip(size - name.len() as u64)?;
+        if let Some(end) = name.iter().position(|&byte| byte == 0) {
+            name.truncate(end);
+        }
+        match kind {
+            EntryType::GNULongName => self.next.long_path = Some(name),
+            _ => self.next.long_link = Some(name),
+        }
+        Ok(())
+    }
+
+    /// Shows an ordinary entry and skips what was not read of it. False if nobody wants more.
+    fn content(
+        &mut self,
+        header: &Header,
+        kind: EntryType,
+        written: u64,
+        visitor: &mut dyn Visitor,
+    ) -> Result<bool, TarFault> {
+        let next = std::mem::take(&mut self.next);
+        let size = match next.size {
+            Some(size) if size <= USTAR_SIZE_MAX && size != written => return self.fault(SIZES_DISAGREE),
             Some(size) => size,
             None => written,
         };
@@ -121,38 +168,11 @@ impl Walk<'_> {
             || kind.is_dir()
             || kind.is_fifo();
         let size = if header_only { 0 } else { size };
-        if let Some(visitor) = &mut self.visitor {
-            let path = path.map_or_else(|| header.path_bytes(), Into::into);
-            let link = link.map(Into::into).or_else(|| header.link_name_bytes()).unwrap_or_default();
-            visitor.entry(header, &path, &link, size);
-        }
-        self.skip(size)?;
-        if let Some(visitor) = &mut self.visitor {
-            visitor.end();
-        }
-        Ok(())
-    }
-
-    /// Nobody needs it who only walks.
-    fn long_name(&mut self, kind: EntryType, size: u64) -> Result<(), TarFault> {
-        if self.visitor.is_none() {
-            return self.skip(size);
-        }
-        if size > NAME_LIMIT {
-            return self.fault("a name is longer than 64 KiB");
-        }
-        // Bounded by the check above.
-        let mut name = vec![0; size as usize];
-        if self.fill(&mut name)? < name.len() {
-            return self.fault("the archive ends within a long name");
-        }
-        self.skip(0)?;
-        name.truncate(name.iter().position(|byte| *byte == 0).unwrap_or(name.len()));
-        match kind {
-            EntryType::GNULongName => self.extended.path = Some(name),
-            _ => self.extended.link = Some(name),
-        }
-        Ok(())
+        let mut content = Content { walk: self, left: size };
+        let flow = show(header, kind, size, &next, visitor, &mut content);
+        let left = content.left;
+        self.skip(left)?;
+        Ok(flow.is_continue())
     }
 
     /// GNU sparse files continue their map in blocks of their own; the flag for one more is at byte 504.
@@ -178,15 +198,10 @@ impl Walk<'_> {
             return self.fault("the archive ends within an extended header");
         }
         self.skip(0)?;
-        match pax_size(&records) {
-            Ok(found) => self.extended.size = found,
+        let long = (self.next.long_path.take(), self.next.long_link.take());
+        match extended(&records) {
+            Ok(found) => self.next = Extended { long_path: long.0, long_link: long.1, ..found },
             Err(reason) => return self.fault(reason),
-        }
-        if self.visitor.is_some() {
-            // Malformed ones were refused above.
-            let text = |key: &[u8]| pax_last(&records, key).ok().flatten().map(<[u8]>::to_vec);
-            self.extended.path = text(b"path").or(self.extended.path.take());
-            self.extended.link = text(b"linkpath").or(self.extended.link.take());
         }
         Ok(())
     }
@@ -197,7 +212,7 @@ impl Walk<'_> {
         loop {
             let n = self.fill(&mut buffer)?;
             if buffer[..n].iter().any(|&byte| byte != 0) {
-                return self.fault("there is data after the end of the archive");
+                return self.fault(DATA_AFTER_END);
             }
             if n < buffer.len() {
                 return Ok(false);
@@ -210,18 +225,12 @@ impl Walk<'_> {
         let Some(end) = self.offset.checked_add(size).and_then(|end| end.checked_next_multiple_of(BLOCK as u64)) else {
             return self.fault("a header has an impossible size");
         };
-        let content = self.offset + size;
         while self.offset < end {
-            let buffer = self.reader.fill_buf().map_err(|_| TarFault::Reader)?;
-            let available = buffer.len() as u64;
+            let available = self.reader.fill_buf().map_err(|_| TarFault::Reader)?.len() as u64;
             if available == 0 {
                 return self.fault("the archive ends within an entry");
             }
             let step = available.min(end - self.offset);
-            if let Some(visitor) = &mut self.visitor {
-                // At most what the buffer holds.
-                visitor.data(&buffer[..step.min(content.saturating_sub(self.offset)) as usize]);
-            }
             // At most what the buffer holds.
             self.reader.consume(step as usize);
             self.offset += step;
@@ -258,32 +267,73 @@ fn checksum_fits(block: &[u8; BLOCK]) -> bool {
     want == unsigned || i64::from(want) == i64::from(signed)
 }
 
-const BAD: &str = "an extended header is malformed";
-
-fn pax_size(records: &[u8]) -> Result<Option<u64>, &'static str> {
-    // Every one must be a number.
-    pax_values(records, b"size")?
-        .into_iter()
-        .map(|value| number(value).ok_or(BAD))
-        .try_fold(None, |_, value| value.map(Some))
+/// What is left of an entry's content.
+struct Content<'w, 'r> {
+    walk: &'w mut Walk<'r>,
+    left: u64,
 }
 
-/// Finds the value that counts: the last one.
-fn pax_last<'a>(records: &'a [u8], key: &[u8]) -> Result<Option<&'a [u8]>, &'static str> {
-    Ok(pax_values(records, key)?.pop())
+impl Read for Content<'_, '_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let most = out.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let n = self.walk.reader.read(&mut out[..most])?;
+        self.walk.offset += n as u64;
+        self.left -= n as u64;
+        Ok(n)
+    }
 }
 
-/// Finds a key's values in `LENGTH KEY=VALUE\n` records.
-fn pax_values<'a>(mut records: &'a [u8], key: &[u8]) -> Result<Vec<&'a [u8]>, &'static str> {
-    let mut found = Vec::new();
+/// An extended header outweighs a long name, which outweighs the header's own (Go's `readHeader`, `mergePAX`).
+fn show(
+    header: &Header,
+    kind: EntryType,
+    size: u64,
+    next: &Extended,
+    visitor: &mut dyn Visitor,
+    content: &mut dyn Read,
+) -> ControlFlow<()> {
+    let own = header.path_bytes();
+    let own_link = header.link_name_bytes().unwrap_or_default();
+    let path = next.path.as_deref().or(next.long_path.as_deref()).unwrap_or(&own);
+    // Version 7 marked directories by their name alone.
+    let is_old_dir = header.as_bytes()[156] == 0 && path.ends_with(b"/");
+    let head = Head {
+        header,
+        path,
+        link: next.link.as_deref().or(next.long_link.as_deref()).unwrap_or(&own_link),
+        kind: if is_old_dir { EntryType::Directory } else { kind },
+        mode: header.mode().unwrap_or_default(),
+        mtime: next.mtime.or_else(|| header.mtime().ok()).unwrap_or_default(),
+        size,
+        xattrs: &next.xattrs,
+        has_two_names: matches!((&next.path, &next.long_path), (Some(a), Some(b)) if a != b),
+    };
+    visitor.entry(&head, content)
+}
+
+/// Reads `LENGTH KEY=VALUE\n` records; of several with one key the last counts.
+fn extended(mut records: &[u8]) -> Result<Extended, &'static str> {
+    const BAD: &str = "an extended header is malformed";
+    let mut found = Extended::default();
     while !records.is_empty() {
         let space = records.iter().position(|&byte| byte == b' ').ok_or(BAD)?;
         let length = number(&records[..space]).ok_or(BAD)?;
         let length = usize::try_from(length).map_err(|_| BAD)?;
         let record = records.get(space + 1..length).and_then(|record| record.strip_suffix(b"\n")).ok_or(BAD)?;
         let equals = record.iter().position(|&byte| byte == b'=').ok_or(BAD)?;
-        if record[..equals] == *key {
-            found.push(&record[equals + 1..]);
+        let (key, value) = (&record[..equals], &record[equals + 1..]);
+        let cut = || value[..value.len().min(NAME_LIMIT)].to_vec();
+        match key {
+            b"size" => found.size = Some(number(value).ok_or(BAD)?),
+            b"path" | b"GNU.sparse.name" => found.path = Some(cut()),
+            b"linkpath" => found.link = Some(cut()),
+            b"mtime" => found.mtime = value.split(|&byte| byte == b'.').next().and_then(number),
+            _ => {
+                let xattr = key.strip_prefix(b"SCHILY.xattr.").or_else(|| key.strip_prefix(b"LIBARCHIVE.xattr."));
+                if let Some(name) = xattr.filter(|_| found.xattrs.len() < XATTR_LIMIT) {
+                    found.xattrs.push(String::from_utf8_lossy(&name[..name.len().min(256)]).into_owned());
+                }
+            }
         }
         records = &records[length..];
     }
@@ -392,68 +442,21 @@ mod tests {
         assert!(matches!(outcome(&with("path", &long)), Err((_, "an extended header is larger than 1 MiB"))));
     }
 
-    /// Counts what it is shown.
-    #[derive(Default)]
-    struct Shown {
-        open: bool,
-        left: u64,
-        names: Vec<String>,
-    }
-
-    impl Visitor for Shown {
-        fn entry(&mut self, _header: &Header, path: &[u8], _link: &[u8], size: u64) {
-            assert!(!self.open, "the last one has ended");
-            (self.open, self.left) = (true, size);
-            self.names.push(String::from_utf8_lossy(path).into_owned());
-        }
-
-        fn data(&mut self, bytes: &[u8]) {
-            if self.open {
-                self.left = self.left.checked_sub(bytes.len() as u64).unwrap();
-            }
-        }
-
-        fn end(&mut self) {
-            assert!(self.open && self.left == 0, "all of its content was shown");
-            self.open = false;
-        }
-    }
-
-    /// What is shown does not change what is found; only a name beyond the limit does.
-    fn seen(bytes: &[u8]) -> Vec<String> {
-        let mut shown = Shown::default();
-        let visited = visit(&mut &bytes[..], &mut shown).ok();
-        let names_fit = visited.is_some() || outcome(bytes).is_err();
-        assert!(names_fit || bytes.len() as u64 > NAME_LIMIT);
-        shown.names
-    }
-
-    #[test]
-    fn entries_are_shown_by_their_full_names() {
-        assert_eq!(seen(&archive()), ["a", &"long/".repeat(60), "other", "l"]);
-        let mut builder = tar::Builder::new(Vec::new());
-        file(&mut builder, &"n".repeat(70_000), b"x");
-        let bytes = builder.into_inner().unwrap();
-        assert_eq!(outcome(&bytes), Ok(2));
-        let fault = visit(&mut &bytes[..], &mut Shown::default());
-        assert!(matches!(fault, Err(TarFault::Malformed { reason: "a name is longer than 64 KiB", .. })));
-    }
-
     proptest! {
         #[test]
         fn never_panics(mut bytes in proptest::collection::vec(any::<u8>(), 0..3000), cut in 0usize..8000, at in 0usize..4096, value: u8) {
-            let _ = (outcome(&bytes), seen(&bytes));
+            let _ = outcome(&bytes);
             bytes = archive();
             bytes.truncate(cut);
             if let Some(byte) = bytes.get_mut(at) {
                 *byte = value;
             }
-            let _ = (outcome(&bytes), seen(&bytes));
+            let _ = outcome(&bytes);
         }
 
         #[test]
         fn pax_records_never_panic(bytes in "[0-9]{0,3} ?[a-z=\n]{0,12}") {
-            let _ = pax_size(bytes.as_bytes());
+            let _ = extended(bytes.as_bytes());
         }
     }
 }

@@ -1,0 +1,13 @@
+//! What is in layers.
+//!
+//! Owns: reading a layer once, from its start as far as it is needed; what it puts where; what layers come to on top of one
+//! another. Never: writes to disk, keeps a file's content, runs over its bounds.
+
+pub mod facts;
+mod inflate;
+mod observe;
+pub(super) mod read;
+pub mod stack;
+pub mod tree;
+
+pub use facts::{Ended, LayerFacts, Noted, Oddity};
