@@ -117,7 +117,7 @@ impl Collector {
         let node = self.node(&walk, &descriptor, root, 1).await;
         let unchecked = walk.unchecked.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         let root = Entry { descriptor, node };
-        ImageFacts { name, root, blobs: None, referrers: None, unchecked }
+        ImageFacts { unchecked, ..ImageFacts::new(name, root) }
     }
 
     fn entry<'a>(&'a self, walk: &'a Walk, descriptor: Descriptor, depth: usize) -> BoxFuture<'a, Entry> {

@@ -3,10 +3,13 @@
 //! Owns: the data, and the few questions every rule asks of it. Pure. Never: an opinion.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::binary::BinaryFacts;
 use super::finding::Unchecked;
+use super::layer::LayerFacts;
 use crate::oci::config::RunConfig;
 use crate::oci::index_builder::{ATTESTATION_MANIFEST, REFERENCE_TYPE};
 use crate::oci::{
@@ -44,6 +47,10 @@ pub struct ImageFacts {
     pub blobs: Option<HashMap<Digest, BlobFacts>>,
     /// What refers to each manifest, where it was asked for.
     pub referrers: Option<HashMap<Digest, ReferrerFacts>>,
+    /// The programs of each platform's image, by the digest of its manifest, where they were looked at.
+    pub binaries: Option<HashMap<Digest, BinaryFacts>>,
+    /// What is in each layer that could be read, where layers were read.
+    pub layers: Option<HashMap<Digest, Arc<LayerFacts>>>,
     /// What could not be asked.
     pub unchecked: Vec<Unchecked>,
 }
@@ -243,6 +250,11 @@ impl Entry {
 }
 
 impl ImageFacts {
+    /// Returns what a name leads to, and nothing beyond.
+    pub fn new(name: ImageName, root: Entry) -> Self {
+        Self { name, root, blobs: None, referrers: None, binaries: None, layers: None, unchecked: Vec::new() }
+    }
+
     /// Returns every entry, the root first, each before its children.
     pub fn entries(&self) -> Vec<&Entry> {
         let mut all = Vec::new();

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::layer::library::Library;
+use super::layer::read::Reading;
 use super::policy::Policy;
 use super::report::Report;
 use super::scale::{Checkpoint, Shard};
@@ -101,13 +103,16 @@ pub struct Auditor {
     pub(super) policy: Policy,
     pub(super) scope: Scope,
     pub(super) options: Options,
+    /// What was read of layers, each once.
+    pub(super) library: Library,
 }
 
 impl Auditor {
     /// Returns an auditor that remembers what it reads, if there is a cache. Registries are asked themselves: what a mirror
     /// has says nothing about them.
     pub fn new(registry: Registry, cache: Option<ManifestCache>, policy: Policy, scope: Scope) -> Self {
-        Self { registry: registry.without_mirrors(), cache, policy, scope, options: Options::default() }
+        let library = Library::new(Reading { is_deep: scope.layers, ..Reading::default() });
+        Self { registry: registry.without_mirrors(), cache, policy, scope, options: Options::default(), library }
     }
 
     /// Returns the same auditor with other options.

@@ -9,6 +9,7 @@ use futures::future::FutureExt as _;
 use futures::stream::{StreamExt as _, iter};
 use tokio::sync::Semaphore;
 
+use super::binary::look;
 use super::collect::{Collector, Counts, in_full};
 use super::extras::Extras;
 use super::facts::{Entry, ImageFacts, ImageName, Node};
@@ -221,7 +222,7 @@ impl Site<'_> {
                 let root =
                     Entry { descriptor: Descriptor::new("", want.clone(), size), node: Node::Altered { got, size } };
                 let name = ImageName { repository: self.name.clone(), tag: tag(reference), digest: want };
-                let facts = ImageFacts { name, root, blobs: None, referrers: None, unchecked: Vec::new() };
+                let facts = ImageFacts::new(name, root);
                 Some(self.report(&facts))
             }
             Root::Gone if names.was_listed(reference) => None,
@@ -269,6 +270,10 @@ impl Site<'_> {
         let mut facts = self.collector.image(name, root).await;
         let wanted = self.run.auditor.policy.expectations(&self.name);
         self.extras.fill(&self.collector, &mut facts, &wanted).await;
+        let Auditor { scope, library, .. } = self.run.auditor;
+        if scope.binaries || scope.layers {
+            look::at_layers(library, *scope, self.collector.source(), &mut facts).await;
+        }
         self.report(&facts)
     }
 

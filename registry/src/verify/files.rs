@@ -296,8 +296,8 @@ mod tests {
     use crate::store::{BlobStoreExt as _, MemoryStore};
     use crate::verify::StoreSource;
 
-    fn header(kind: EntryType, mode: u32, size: usize) -> Header {
-        let mut header = Header::new_gnu();
+    fn header(kind: EntryType, mode: u32, size: usize) -> tar::Header {
+        let mut header = tar::Header::new_gnu();
         header.set_entry_type(kind);
         header.set_mode(mode);
         header.set_uid(0);

@@ -4,6 +4,7 @@
 
 mod asked;
 mod attested;
+mod binaries;
 mod blobs;
 mod consistent;
 mod drift;

@@ -4,9 +4,13 @@
 //! anything: an emulator would hide the fault.
 
 mod command;
+pub mod facts;
 pub mod find;
 pub mod header;
+pub(super) mod look;
+mod others;
 mod tables;
 
+pub use facts::{BinaryFacts, Census, OtherProgram, Others, ProgramFacts, Sharing, sharing};
 pub use find::{Role, Started};
 pub use header::{Elf, Fit, Program};

@@ -142,6 +142,22 @@ impl Noted {
 }
 
 impl LayerFacts {
+    /// Of a layer of which nothing is known.
+    pub(in crate::audit) fn empty() -> Self {
+        Self {
+            tree: Tree::default(),
+            ended: Ended::Whole,
+            size: 0,
+            unpacked: 0,
+            digest: None,
+            diff_id: None,
+            compression: None,
+            noted: BTreeMap::new(),
+            newest: None,
+            contents: None,
+        }
+    }
+
     /// Returns what was seen of a kind.
     pub fn noted(&self, oddity: Oddity) -> Option<&Noted> {
         self.noted.get(&oddity)

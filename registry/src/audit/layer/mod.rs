@@ -5,6 +5,7 @@
 
 pub mod facts;
 mod inflate;
+pub(super) mod library;
 mod observe;
 pub(super) mod read;
 pub mod stack;

@@ -64,6 +64,7 @@ mod unwanted_platform;
 mod vouched;
 mod windows_os_version;
 mod words;
+mod wrong_architecture_binary;
 
 use super::facts::ImageFacts;
 use super::finding::{Finding, Findings};
@@ -132,6 +133,7 @@ static ALL: &[Rule] = &[
     untyped_referrer::RULE,
     unwanted_platform::RULE,
     windows_os_version::RULE,
+    wrong_architecture_binary::RULE,
 ];
 
 /// Returns every rule, by id.
