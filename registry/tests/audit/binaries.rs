@@ -272,3 +272,28 @@ async fn a_healthy_specimen_stays_free_of_findings() {
         assert_eq!((report.findings, report.unchecked), (vec![], vec![]));
     }
 }
+
+#[tokio::test]
+async fn the_programs_in_shared_layers_tell_whether_sharing_does_harm() {
+    let own = |architecture: &str| app(elf(architecture));
+    let share = |base: Layer| {
+        let layers = |architecture: &str| vec![base.clone(), own(architecture)];
+        image(&[("linux/amd64", layers("amd64")), ("linux/arm64", layers("arm64"))], &["/srv/app"], &[])
+            .part(0, |part| part.config(|config| config["history"] = json!([{"created_by": "ADD rootfs.tar /"}, {}])))
+            .part(1, |part| part.config(|config| config["history"] = json!([{"created_by": "ADD rootfs.tar /"}, {}])))
+    };
+    let data = Layer::new().dir("usr/share").file("usr/share/zoneinfo", noise(9, 2 << 20));
+    let programs = data.clone().dir("bin").executable("bin/sh", elf("amd64"));
+    let shared = async |base: &Layer, scope| {
+        let report = audit(&share(base.clone()), scope).await;
+        let about = report.findings.iter().filter(|one| one.rule == "shared-base");
+        about.map(|one| one.severity.name()).collect::<Vec<_>>()
+    };
+    let manifests = Scope::default();
+    assert_eq!((shared(&data, manifests).await, shared(&data, BINARIES).await), (vec!["error"], vec![]), "no programs");
+    assert_eq!(shared(&programs, BINARIES).await, ["error"]);
+    let firmware = data.clone().dir("usr/lib/firmware").executable("usr/lib/firmware/dsp.elf", elf("riscv64"));
+    assert!(shared(&firmware, BINARIES).await.is_empty());
+    let legal = data.clone().dir("bin").executable("bin/qemu", elf("arm"));
+    assert_eq!(shared(&legal, BINARIES).await, ["error"], "arm does not run on amd64");
+}

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::find::Role;
 use super::header::{Fit, Program};
+use super::others::{is_legal, is_library};
 use crate::audit::layer::tree::{Body, Node, Tree};
 use crate::oci::{Digest, Platform};
 
@@ -74,12 +75,16 @@ pub enum Sharing {
 }
 
 impl Census {
-    /// Counts the programs of a layer.
+    /// Counts the programs and libraries of a layer, without those in places where code of other machines is usual.
     pub fn of(tree: &Tree) -> Self {
         let mut counts = BTreeMap::new();
-        for (_, node) in tree.nodes() {
-            let Node::File { body: Some(body), .. } = node else { continue };
+        for (path, node) in tree.nodes() {
+            let Node::File { body: Some(body), is_executable } = node else { continue };
             let Body::Program(program, _) = &**body else { continue };
+            let is_elsewhere = matches!(program, Program::Elf(elf) if is_legal(path, elf));
+            if is_elsewhere || !is_executable && !is_library(path) {
+                continue;
+            }
             if counts.contains_key(program) || counts.len() < KINDS {
                 *counts.entry(program.clone()).or_default() += 1;
             }

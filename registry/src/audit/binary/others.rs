@@ -82,14 +82,14 @@ fn search_dirs(run: &RunConfig, stack: &Stack<'_>) -> Vec<Vec<u8>> {
     command::search_path(run, ':').into_iter().filter_map(real).collect()
 }
 
-fn is_library(path: &[u8]) -> bool {
+pub(super) fn is_library(path: &[u8]) -> bool {
     let name = String::from_utf8_lossy(base_name(path)).into_owned();
     name.ends_with(".so") || name.contains(".so.")
 }
 
 /// Whether code of another machine may be there: emulators, firmware, object files and kernel modules, and whatever says by
 /// its path for which machine it is (cross toolchains, foreign libraries of Debian's, prebuilt modules, wheels).
-fn is_legal(path: &[u8], elf: &Elf) -> bool {
+pub(super) fn is_legal(path: &[u8], elf: &Elf) -> bool {
     let text = String::from_utf8_lossy(path).to_ascii_lowercase();
     let name = text.rsplit('/').next().unwrap_or(&text);
     let is_place = text.contains("lib/firmware/") || text.contains("lib/modules/") || text.contains("/testdata/");

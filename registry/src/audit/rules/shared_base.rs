@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use crate::audit::binary::{Sharing, sharing};
 use crate::audit::facts::{ImageFacts, PlatformImage};
 use crate::audit::finding::{Findings, Place, Severity};
 use crate::audit::policy::Expectations;
 use crate::audit::rule::{Check, Cost, Group, Rule};
 use crate::audit::rules::steps::{Origin, origin, runs_programs};
 use crate::audit::rules::words;
-use crate::oci::{Descriptor, Digest};
+use crate::oci::{Descriptor, Digest, Platform};
 
 pub(super) const RULE: Rule = Rule {
     id: "shared-base",
@@ -100,7 +101,7 @@ fn content<'a>(image: &PlatformImage<'a>) -> Vec<&'a Descriptor> {
 fn base(facts: &ImageFacts, group: &[&PlatformImage<'_>], findings: &mut Findings) {
     let shared = shared_base(group);
     let is_whole = group.iter().all(|image| content(image).len() == shared.len());
-    let holds_programs = holds_programs(facts, &shared);
+    let holds_programs = holds_programs(facts, group, &shared);
     let Some(severity) = severity(group, &shared, is_whole, holds_programs) else { return };
     let names = words::names(group);
     let size = words::bytes(total(&shared));
@@ -133,10 +134,16 @@ fn shared_base<'a>(group: &[&PlatformImage<'a>]) -> Vec<&'a Descriptor> {
         .collect()
 }
 
-/// What was read of the layers' programs, where they were looked at: none proves that sharing does no harm. Nothing is
-/// known as long as only manifests and configurations are read.
-fn holds_programs(_facts: &ImageFacts, _layers: &[&Descriptor]) -> Option<bool> {
-    None
+/// Whether the layers hold programs that do not run on one of the platforms, where they were read: none proves that sharing
+/// does no harm.
+fn holds_programs(facts: &ImageFacts, group: &[&PlatformImage<'_>], layers: &[&Descriptor]) -> Option<bool> {
+    let platforms: Vec<Platform> = group.iter().map(|image| image.platform()).collect();
+    let layers: Vec<&Digest> = layers.iter().map(|layer| &layer.digest).collect();
+    match sharing(facts.binaries.as_ref()?, &platforms, &layers) {
+        Sharing::Harmful => Some(true),
+        Sharing::Harmless => Some(false),
+        Sharing::Unknown => None,
+    }
 }
 
 /// How bad it is that a base is shared; none where it is right.
@@ -185,7 +192,7 @@ fn later(facts: &ImageFacts, images: &[PlatformImage<'_>], findings: &mut Findin
         }
     }
     for (digest, (layer, group)) in users.into_iter().filter(|(_, (_, group))| is_mixed(group)) {
-        let severity = match holds_programs(facts, &[layer]) {
+        let severity = match holds_programs(facts, &group, &[layer]) {
             Some(true) => Severity::Error,
             Some(false) => continue,
             None => Severity::Info,
