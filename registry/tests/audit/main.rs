@@ -11,6 +11,7 @@ mod drift;
 mod faults;
 mod format;
 mod hygiene;
+mod layers;
 mod listed;
 mod platforms;
 mod policy;

@@ -180,10 +180,11 @@ impl Looker<'_> {
     /// Reads a layer that can be unpacked.
     async fn layer(&self, layer: &Descriptor, wanted: Wanted) -> Result<Arc<LayerFacts>, Unread> {
         let facts = self.library.layer((self.repository, self.source), layer, wanted).await?;
-        if let Some(got) = facts.digest.as_ref().filter(|got| **got != layer.digest) {
-            return Err(Unread::Failed(format!("its bytes have another digest, {got}")));
-        }
-        match facts.fault() {
+        let altered = facts.digest.as_ref().filter(|got| **got != layer.digest);
+        let altered = altered.map(|got| format!("its bytes have another digest, {got}"));
+        match altered.or_else(|| facts.fault()) {
+            // Rules about layers say it.
+            Some(_) if self.is_deep => Err(Unread::Told),
             Some(fault) => Err(Unread::Failed(fault)),
             None => Ok(facts),
         }
@@ -248,6 +249,7 @@ fn note(unchecked: &Mutex<Vec<Unchecked>>, digest: &Digest, error: Unread) {
     let reason = match error {
         Unread::Missing => "it is not there".to_owned(),
         Unread::Failed(reason) => reason,
+        Unread::Told => return,
     };
     let one = Unchecked { what: "layer".to_owned(), digest: Some(digest.clone()), reason };
     let mut list = unchecked.lock().unwrap_or_else(PoisonError::into_inner);

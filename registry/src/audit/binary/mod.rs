@@ -14,3 +14,4 @@ mod tables;
 pub use facts::{BinaryFacts, Census, OtherProgram, Others, ProgramFacts, Sharing, sharing};
 pub use find::{Role, Started};
 pub use header::{Elf, Fit, Program};
+pub(super) use others::names_any_machine;

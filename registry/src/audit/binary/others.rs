@@ -96,6 +96,12 @@ pub(super) fn is_legal(path: &[u8], elf: &Elf) -> bool {
     is_place || elf.kind == Elf::RELOCATABLE || name.starts_with("qemu-") || names_machine(&text, elf.machine)
 }
 
+/// Returns whether a path says for which machine it is, or is that of a loader.
+pub(in crate::audit) fn names_any_machine(path: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(path).to_ascii_lowercase();
+    NAMES.iter().any(|(_, machine)| names_machine(&text, *machine)) || text.contains("ld-") || text.contains("lib64")
+}
+
 fn names_machine(path: &str, machine: u16) -> bool {
     let begins_word = |at: usize| !path[..at].ends_with(|c: char| c.is_ascii_alphanumeric());
     let is_named = |name: &str| path.match_indices(name).any(|(at, _)| begins_word(at));

@@ -50,6 +50,8 @@ pub(in crate::audit) struct Watch {
 pub(in crate::audit) enum Unread {
     Missing,
     Failed(String),
+    /// It was read, and what is wrong with it is a finding.
+    Told,
 }
 
 /// Reads a layer to its end, or until the watch has seen enough.

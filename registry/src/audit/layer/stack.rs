@@ -79,6 +79,12 @@ impl<'a> Stack<'a> {
         self.below(path, self.layers.len())
     }
 
+    /// Returns whether a path leads through more links than are followed: in a circle.
+    pub fn is_circle(&self, path: &[u8]) -> bool {
+        let mut links = MOST_LINKS;
+        self.follow(path, self.layers.len(), &mut links) == Seen::Missing && links == 0
+    }
+
     /// The same in the layers below `top`.
     fn below(&self, path: &[u8], top: usize) -> Seen<'a> {
         let mut implied: Option<(usize, &Node)> = None;

@@ -1,5 +1,6 @@
 //! The rules: a file each, and the table.
 
+mod altered_layer;
 mod ambiguous_manifest;
 mod artifact_type;
 mod attestation_entries;
@@ -10,6 +11,15 @@ mod created_apart;
 mod dangling_child;
 pub(super) mod dangling_tag;
 mod descriptor_urls;
+mod ambiguous_tar_entries;
+mod attestation_entries;
+mod base_drift;
+mod broken_layer;
+mod compression_mismatch;
+mod config_drift;
+mod created_apart;
+mod dangling_child;
+mod decompression_bomb;
 mod digest_mismatch;
 mod docker_zstd_layer;
 mod duplicate_layer;
@@ -26,6 +36,14 @@ mod layer_count_drift;
 mod layer_count_mismatch;
 mod layer_too_large;
 mod manifest_too_large;
+mod escaping_link;
+mod expired_waiver;
+mod file_set_drift;
+mod history_mismatch;
+mod invalid_whiteout;
+mod layer_count_drift;
+mod layer_count_mismatch;
+mod layers;
 mod media_type_mismatch;
 mod missing_baseline;
 mod missing_blob;
@@ -37,29 +55,36 @@ mod missing_signature;
 mod mixed_media_types;
 mod named;
 mod nested_index;
+mod newer_files;
 mod orphan_attestation;
 mod platform_mismatch;
 mod platform_spelling;
 mod required_annotation;
 mod required_label;
 mod root_user;
+mod privileged_files;
 mod schema1_manifest;
+mod secret_files;
 mod shared_base;
 mod single_platform;
 mod size_disparity;
 mod size_mismatch;
+mod special_files;
+mod stale_layer_contents;
 mod stale_platform;
 mod stale_referrers;
 mod steps;
 mod times;
 mod too_many_layers;
 mod too_many_manifests;
+mod trailing_layer_data;
 mod unknown_layer_type;
 mod unknown_manifest_type;
 mod unknown_platform;
 mod unreadable_config;
 mod unreadable_manifest;
 mod untyped_referrer;
+mod unsafe_tar_path;
 mod unwanted_platform;
 mod vouched;
 mod windows_os_version;
@@ -74,6 +99,7 @@ use super::rule::{Check, Rule};
 /// Every rule, by id.
 #[rustfmt::skip]
 static ALL: &[Rule] = &[
+    altered_layer::RULE,
     ambiguous_manifest::RULE,
     artifact_type::RULE,
     attestation_entries::RULE,
@@ -84,6 +110,15 @@ static ALL: &[Rule] = &[
     dangling_child::RULE,
     dangling_tag::RULE,
     descriptor_urls::RULE,
+    ambiguous_tar_entries::RULE,
+    attestation_entries::RULE,
+    base_drift::RULE,
+    broken_layer::RULE,
+    compression_mismatch::RULE,
+    config_drift::RULE,
+    created_apart::RULE,
+    dangling_child::RULE,
+    decompression_bomb::RULE,
     digest_mismatch::RULE,
     docker_zstd_layer::RULE,
     duplicate_layer::RULE,
@@ -96,6 +131,11 @@ static ALL: &[Rule] = &[
     hidden_signature::RULE,
     history_mismatch::RULE,
     image_too_large::RULE,
+    escaping_link::RULE,
+    expired_waiver::RULE,
+    file_set_drift::RULE,
+    history_mismatch::RULE,
+    invalid_whiteout::RULE,
     layer_count_drift::RULE,
     layer_count_mismatch::RULE,
     layer_too_large::RULE,
@@ -110,27 +150,34 @@ static ALL: &[Rule] = &[
     missing_signature::RULE,
     mixed_media_types::RULE,
     nested_index::RULE,
+    newer_files::RULE,
     orphan_attestation::RULE,
     platform_mismatch::RULE,
     platform_spelling::RULE,
     required_annotation::RULE,
     required_label::RULE,
     root_user::RULE,
+    privileged_files::RULE,
     schema1_manifest::RULE,
+    secret_files::RULE,
     shared_base::RULE,
     single_platform::RULE,
     size_disparity::RULE,
     size_mismatch::RULE,
+    special_files::RULE,
+    stale_layer_contents::RULE,
     stale_platform::RULE,
     stale_referrers::RULE,
     too_many_layers::RULE,
     too_many_manifests::RULE,
+    trailing_layer_data::RULE,
     unknown_layer_type::RULE,
     unknown_manifest_type::RULE,
     unknown_platform::RULE,
     unreadable_config::RULE,
     unreadable_manifest::RULE,
     untyped_referrer::RULE,
+    unsafe_tar_path::RULE,
     unwanted_platform::RULE,
     windows_os_version::RULE,
     wrong_architecture_binary::RULE,
