@@ -7,6 +7,7 @@ mod attested;
 mod binaries;
 mod blobs;
 mod consistent;
+mod corpus;
 mod drift;
 mod faults;
 mod format;
