@@ -44,6 +44,11 @@ impl Home {
         serde_json::from_str(&check(&self.run(args), code).0).unwrap()
     }
 
+    fn digest(&self, reference: &str) -> String {
+        let bytes = self.run(&["manifest", "get", &self.at(reference)]).stdout;
+        polyarch_registry::oci::Digest::sha256(&bytes).to_string()
+    }
+
     /// Digest of the child of a platform.
     fn child(&self, reference: &str, number: usize) -> String {
         let index = self.json(&["manifest", "get", &self.at(reference)], 0);
@@ -102,4 +107,46 @@ fn a_waived_finding_does_not_fail_an_audit_until_its_day() {
     let report = home.json(&audit, 7);
     let rules: Vec<_> = report["images"][0]["findings"].as_array().unwrap().iter().map(|one| &one["rule"]).collect();
     assert!(rules.contains(&&Value::from("dangling-child")) && rules.contains(&&Value::from("expired-waiver")));
+}
+
+#[test]
+fn repositories_and_tags_are_chosen_by_patterns() {
+    let home = Home::new();
+    for rest in ["team/app:1", "team/app:2-rc", "team/sub/deep:1", "other/app:1"] {
+        home.publish(rest, &["linux/amd64", "linux/arm64"]);
+    }
+    let signature = home.digest("team/app:1").replace(':', "-") + ".sig";
+    check(&home.run(&["tag", &home.at("team/app:1"), &signature]), 0);
+    let names = |more: &[&str]| {
+        let report = home.json(&[&["audit", "--format", "json", "--fail-on", "never"], more].concat(), 0);
+        let name = |image: &Value| {
+            let repository = image["repository"].as_str().unwrap().split_once('/').unwrap().1.to_owned();
+            format!("{repository}:{}", image["tag"].as_str().unwrap())
+        };
+        let names = report["images"].as_array().unwrap().iter().map(name).collect::<Vec<_>>();
+        (names.join(" "), report["stats"]["skipped"].as_u64().unwrap())
+    };
+    let (team, all) = (home.at("team/*"), home.at("**"));
+    assert_eq!(names(&["--repos", &team]), ("team/app:1 team/app:2-rc".to_owned(), 1));
+    assert_eq!(names(&["--repos", &all, "--exclude-tags", "*-rc"]).0, "other/app:1 team/app:1 team/sub/deep:1");
+    assert_eq!(names(&["--repos", &team, "--repos", &all, "--tags", "2*"]).0, "team/app:2-rc");
+    assert_eq!(names(&[&home.at("other/app:1"), "--repos", &team, "--tags", "1"]).0, "other/app:1 team/app:1");
+
+    let (_, err) = check(&home.run(&["audit", "--repos", "team/*"]), 2);
+    assert!(err.contains("`--repos team/*` cannot be used") && err.contains("registry.example.com/team/*"), "{err}");
+    let (_, err) = check(&home.run(&["audit", "--repos", &all, "--tags", "["]), 2);
+    assert!(err.contains("`--tags [` cannot be used"), "{err}");
+    let (out, _) = check(&home.run(&["audit", "--repos", &home.at("none/*")]), 8);
+    assert!(out.contains("none of the 3 repositories"), "{out}");
+}
+
+#[test]
+fn a_registry_that_does_not_tell_its_repositories_could_not_be_checked() {
+    use polyarch_testkit::script::{Reply, Server};
+    let home = Home::new();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = runtime.block_on(Server::start(|_| Reply::status(404)));
+    let report = home.json(&["audit", "--format", "json", "--repos", &format!("{}/team/*", server.host())], 8);
+    let reason = report["repositories"][0]["unchecked"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains("name them one by one"), "{reason}");
 }

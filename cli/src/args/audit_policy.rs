@@ -10,6 +10,15 @@ pub struct PolicyArgs {
     /// What is expected of images, and which findings are waived (docs/audit-policy.md)
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
+    /// Every repository of a registry that fits HOST/GLOB, where it tells them; `*` stays within a component, `**` does not
+    #[arg(long, value_name = "HOST/GLOB")]
+    pub repos: Vec<String>,
+    /// Of whole repositories, only tags that fit
+    #[arg(long, value_name = "GLOB")]
+    pub tags: Vec<String>,
+    /// Of whole repositories, no tags that fit
+    #[arg(long, value_name = "GLOB")]
+    pub exclude_tags: Vec<String>,
 }
 
 /// Look at a policy without auditing anything.

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::run::Job;
+use super::select::TagFilter;
 use crate::client::{ClientError, Registry, TagList};
 use crate::oci::{Digest, RawManifest, Reference};
-use crate::transfer::copier::is_about_digest;
 use crate::verify::ContentSource;
 
 /// A repository, or a layout.
@@ -30,12 +30,16 @@ pub(super) struct Remote {
 /// The images of one repository that are to be audited.
 #[derive(Debug, Default)]
 pub(super) struct Names {
+    /// All tags there are.
     listed: BTreeSet<String>,
-    named: BTreeSet<String>,
+    /// Those that are audited.
+    images: BTreeSet<String>,
     digests: BTreeSet<Digest>,
     /// There are more tags than were listed.
     pub(super) is_cut: bool,
     is_whole: bool,
+    /// Tags that are no images: signatures and lists of referrers.
+    pub(super) skipped: u64,
 }
 
 /// Joins what is asked of the same repository; the order is that of the jobs.
@@ -71,10 +75,13 @@ pub(super) fn grouped(jobs: Vec<Job>) -> Vec<Place> {
 
 impl Remote {
     /// Returns the images that are meant, after listing the tags where all of them are.
-    pub(super) async fn names(&self, registry: &Registry) -> Result<Names, ClientError> {
+    pub(super) async fn names(&self, registry: &Registry, filter: &TagFilter) -> Result<Names, ClientError> {
         let mut names = self.named();
         if self.is_whole {
             let list = registry.tags(&self.repository).await?;
+            let (images, skipped) = filter.of(&list);
+            names.images.extend(images);
+            names.skipped = skipped;
             (names.listed, names.is_cut, names.is_whole) = (list.tags, list.truncated, true);
         }
         Ok(names)
@@ -82,25 +89,23 @@ impl Remote {
 
     /// Returns the images that were named one by one.
     pub(super) fn named(&self) -> Names {
-        Names { named: self.tags.clone(), digests: self.digests.clone(), ..Names::default() }
+        Names { images: self.tags.clone(), digests: self.digests.clone(), ..Names::default() }
     }
 }
 
 impl Names {
     /// Returns the name of each in its repository: a tag, or a digest.
     pub(super) fn names(&self) -> impl Iterator<Item = Cow<'_, str>> {
-        self.tags().map(|tag| tag.as_str().into()).chain(self.digests.iter().map(|digest| digest.to_string().into()))
-    }
-
-    /// Tags made of digests are signatures and lists of referrers, which are read with their images.
-    fn tags(&self) -> impl Iterator<Item = &String> {
-        self.listed.iter().filter(|tag| !is_about_digest(tag)).chain(self.named.difference(&self.listed))
+        self.images
+            .iter()
+            .map(|tag| tag.as_str().into())
+            .chain(self.digests.iter().map(|digest| digest.to_string().into()))
     }
 
     /// Returns a reference to each, in the same order.
     pub(super) fn references<'n>(&'n self, repository: &'n Reference) -> impl Iterator<Item = Reference> + 'n {
         let digests = self.digests.iter().map(|digest| repository.with_digest(digest.clone()));
-        self.tags().map(|tag| repository.with_tag(tag)).chain(digests)
+        self.images.iter().map(|tag| repository.with_tag(tag)).chain(digests)
     }
 
     /// Returns all tags of the repository, if they were listed.

@@ -19,6 +19,7 @@ impl Report {
             scope = Some(scope.map_or(report.scope, |all: super::Scope| all.and(report.scope)));
             merged.time = merged.time.max(report.time);
             merged.stats.fetched += report.stats.fetched;
+            merged.stats.skipped += report.stats.skipped;
             merged.stats.cached += report.stats.cached;
             merged.stats.asked += report.stats.asked;
             merged.stats.resumed += report.stats.resumed;

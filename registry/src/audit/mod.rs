@@ -30,6 +30,7 @@ pub mod rule;
 mod rules;
 pub mod run;
 mod scale;
+pub mod select;
 mod work;
 
 pub use baseline::Comparison;

@@ -139,6 +139,9 @@ pub struct Stats {
     pub fetched: u64,
     /// Those that were known from before.
     pub cached: u64,
+    /// Tags of whole repositories that were left out because they are no images: signatures and lists of referrers.
+    #[serde(default)]
+    pub skipped: u64,
     /// Seconds.
     pub seconds: f64,
     /// Objects, and tags, that were only asked for: a HEAD each.

@@ -13,6 +13,7 @@ use super::layer::read::Reading;
 use super::policy::Policy;
 use super::report::Report;
 use super::scale::{Checkpoint, Shard};
+use super::select::TagFilter;
 use super::work::Run;
 use crate::client::Registry;
 use crate::oci::{RawManifest, Reference};
@@ -105,6 +106,8 @@ pub struct Auditor {
     pub(super) options: Options,
     /// What was read of layers, each once.
     pub(super) library: Library,
+    /// Which tags of whole repositories are audited.
+    pub(super) tags: TagFilter,
 }
 
 impl Auditor {
@@ -112,7 +115,14 @@ impl Auditor {
     /// has says nothing about them.
     pub fn new(registry: Registry, cache: Option<ManifestCache>, policy: Policy, scope: Scope) -> Self {
         let library = Library::new(Reading { is_deep: scope.layers, ..Reading::default() });
-        Self { registry: registry.without_mirrors(), cache, policy, scope, options: Options::default(), library }
+        let (options, tags) = (Options::default(), TagFilter::default());
+        Self { registry: registry.without_mirrors(), cache, policy, scope, options, library, tags }
+    }
+
+    /// Returns the same auditor, which leaves tags out where it audits a whole repository.
+    #[must_use]
+    pub fn with_tags(self, tags: TagFilter) -> Self {
+        Self { tags, ..self }
     }
 
     /// Returns the same auditor with other options.
@@ -134,7 +144,7 @@ impl Auditor {
     /// The debug text of policy and scope has every field there is, and in the same order each time.
     pub(super) fn checkpoint(&self) -> Option<Checkpoint> {
         let Checkpoint { dir, asked, resume } = self.options.checkpoint.clone()?;
-        let asked = format!("{asked}\n{:?}\n{:?}\n{:?}", self.policy, self.scope, self.options.shard);
+        let asked = format!("{asked}\n{:?}\n{:?}\n{:?}\n{:?}", self.policy, self.scope, self.options.shard, self.tags);
         Some(Checkpoint { dir, asked, resume })
     }
 

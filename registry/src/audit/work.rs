@@ -45,6 +45,7 @@ struct Desk {
     spool: Spool,
     progress: Progress,
     vanished: u64,
+    skipped: u64,
 }
 
 /// One repository or layout.
@@ -77,11 +78,12 @@ impl<'a> Run<'a> {
         let Self { objects, desk, counts, .. } = self;
         // Room for the reports.
         drop(objects);
-        let Desk { spool, progress, vanished } = desk.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let Desk { spool, progress, vanished, skipped } = desk.into_inner().unwrap_or_else(PoisonError::into_inner);
         let (images, repositories) = blocking(move || spool.finish()).await;
         let mut report = Report { images, repositories, ..Report::default() };
         counts.add_to(&mut report.stats);
         (report.stats.resumed, report.stats.vanished) = (progress.resumed, vanished);
+        report.stats.skipped = skipped;
         report
     }
 
@@ -107,10 +109,11 @@ impl<'a> Run<'a> {
     }
 
     async fn repository(&self, remote: Remote) {
-        let Auditor { registry, options, scope, .. } = self.auditor;
+        let Auditor { registry, options, scope, tags, .. } = self.auditor;
         let name = format!("{}/{}", remote.repository.host(), remote.repository.repository());
-        let names = match remote.names(registry).await {
+        let names = match remote.names(registry, tags).await {
             Ok(names) => {
+                self.desk().skipped += names.skipped;
                 if names.is_cut {
                     self.unlisted(name.clone(), "there are more tags than are listed".to_owned());
                 }

@@ -6,6 +6,7 @@ mod output;
 mod policy;
 mod progress;
 mod running;
+mod select;
 
 use polyarch_registry::audit::{Auditor, Policy, Scope};
 use polyarch_registry::client::Registry;
@@ -34,9 +35,9 @@ pub async fn run(
         Some(AuditCommand::Policy(command)) => return policy::run(command, context, around),
         None => {}
     }
-    if args.targets.is_empty() {
+    if args.targets.is_empty() && args.policy.repos.is_empty() {
         let error = ValueError::new("", "nothing to audit is named");
-        return Err(error.hint("REPO:TAG, REPO or oci:DIR").of("TARGET").into());
+        return Err(error.hint("REPO:TAG, REPO, oci:DIR, or --repos HOST/GLOB").of("TARGET").into());
     }
     let output = output::Output::new(&args.output, around)?;
     let wanted = match &args.policy.policy {
@@ -47,11 +48,15 @@ pub async fn run(
         None => Policy::default(),
     };
     let registry = Registry::new(registries::resolve(&args.registries, around)?);
-    let jobs = jobs::of(&args.targets, global, around).await?;
+    let tags = select::tags(&args.policy)?;
+    let mut jobs = jobs::of(&args.targets, global, around).await?;
+    let untold = select::add(&args.policy.repos, &registry, &mut jobs).await?;
     let cache = Some(ManifestCache::of_store(&global.store));
-    let auditor = Auditor::new(registry, cache, wanted.clone(), scope(args.scope));
-    let auditor = auditor.with_options(running::options(&args.run, &args.targets, global)?);
+    let auditor = Auditor::new(registry, cache, wanted.clone(), scope(args.scope)).with_tags(tags);
+    let asked: Vec<String> = args.targets.iter().chain(&args.policy.repos).cloned().collect();
+    let auditor = auditor.with_options(running::options(&args.run, &asked, global)?);
     let mut report = running::run(&auditor, jobs, &args.run, context, around).await?;
+    report.repositories.extend(untold);
     report.time = now();
     if let Some(file) = &args.policy.policy {
         policy::tell_unused(file, &wanted, &report, context);

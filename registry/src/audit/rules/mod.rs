@@ -2,48 +2,39 @@
 
 mod altered_layer;
 mod ambiguous_manifest;
+mod ambiguous_tar_entries;
 mod artifact_type;
 mod attestation_entries;
 mod base_drift;
 mod base_not_allowed;
-mod config_drift;
-mod created_apart;
-mod dangling_child;
-pub(super) mod dangling_tag;
-mod descriptor_urls;
-mod ambiguous_tar_entries;
-mod attestation_entries;
-mod base_drift;
 mod broken_layer;
 mod compression_mismatch;
 mod config_drift;
 mod created_apart;
 mod dangling_child;
+pub(super) mod dangling_tag;
 mod decompression_bomb;
+mod descriptor_urls;
 mod digest_mismatch;
 mod docker_zstd_layer;
 mod duplicate_layer;
 mod duplicate_platform;
 mod embedded_data;
 mod empty_layer;
+mod escaping_link;
 mod expired_waiver;
 mod fallback_to_32_bit;
+mod file_set_drift;
 mod foreign_layer;
 mod hidden_signature;
 mod history_mismatch;
 mod image_too_large;
-mod layer_count_drift;
-mod layer_count_mismatch;
-mod layer_too_large;
-mod manifest_too_large;
-mod escaping_link;
-mod expired_waiver;
-mod file_set_drift;
-mod history_mismatch;
 mod invalid_whiteout;
 mod layer_count_drift;
 mod layer_count_mismatch;
+mod layer_too_large;
 mod layers;
+mod manifest_too_large;
 mod media_type_mismatch;
 mod missing_baseline;
 mod missing_blob;
@@ -59,10 +50,10 @@ mod newer_files;
 mod orphan_attestation;
 mod platform_mismatch;
 mod platform_spelling;
+mod privileged_files;
 mod required_annotation;
 mod required_label;
 mod root_user;
-mod privileged_files;
 mod schema1_manifest;
 mod secret_files;
 mod shared_base;
@@ -83,8 +74,8 @@ mod unknown_manifest_type;
 mod unknown_platform;
 mod unreadable_config;
 mod unreadable_manifest;
-mod untyped_referrer;
 mod unsafe_tar_path;
+mod untyped_referrer;
 mod unwanted_platform;
 mod vouched;
 mod windows_os_version;
@@ -101,40 +92,33 @@ use super::rule::{Check, Rule};
 static ALL: &[Rule] = &[
     altered_layer::RULE,
     ambiguous_manifest::RULE,
+    ambiguous_tar_entries::RULE,
     artifact_type::RULE,
     attestation_entries::RULE,
     base_drift::RULE,
     base_not_allowed::RULE,
-    config_drift::RULE,
-    created_apart::RULE,
-    dangling_child::RULE,
-    dangling_tag::RULE,
-    descriptor_urls::RULE,
-    ambiguous_tar_entries::RULE,
-    attestation_entries::RULE,
-    base_drift::RULE,
     broken_layer::RULE,
     compression_mismatch::RULE,
     config_drift::RULE,
     created_apart::RULE,
     dangling_child::RULE,
+    dangling_tag::RULE,
     decompression_bomb::RULE,
+    descriptor_urls::RULE,
     digest_mismatch::RULE,
     docker_zstd_layer::RULE,
     duplicate_layer::RULE,
     duplicate_platform::RULE,
     embedded_data::RULE,
     empty_layer::RULE,
+    escaping_link::RULE,
     expired_waiver::RULE,
     fallback_to_32_bit::RULE,
+    file_set_drift::RULE,
     foreign_layer::RULE,
     hidden_signature::RULE,
     history_mismatch::RULE,
     image_too_large::RULE,
-    escaping_link::RULE,
-    expired_waiver::RULE,
-    file_set_drift::RULE,
-    history_mismatch::RULE,
     invalid_whiteout::RULE,
     layer_count_drift::RULE,
     layer_count_mismatch::RULE,
@@ -154,10 +138,10 @@ static ALL: &[Rule] = &[
     orphan_attestation::RULE,
     platform_mismatch::RULE,
     platform_spelling::RULE,
+    privileged_files::RULE,
     required_annotation::RULE,
     required_label::RULE,
     root_user::RULE,
-    privileged_files::RULE,
     schema1_manifest::RULE,
     secret_files::RULE,
     shared_base::RULE,
@@ -176,8 +160,8 @@ static ALL: &[Rule] = &[
     unknown_platform::RULE,
     unreadable_config::RULE,
     unreadable_manifest::RULE,
-    untyped_referrer::RULE,
     unsafe_tar_path::RULE,
+    untyped_referrer::RULE,
     unwanted_platform::RULE,
     windows_os_version::RULE,
     wrong_architecture_binary::RULE,
