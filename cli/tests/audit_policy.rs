@@ -150,3 +150,33 @@ fn a_registry_that_does_not_tell_its_repositories_could_not_be_checked() {
     let reason = report["repositories"][0]["unchecked"][0]["reason"].as_str().unwrap();
     assert!(reason.contains("name them one by one"), "{reason}");
 }
+
+#[test]
+fn an_inventory_lists_bases_instead_of_findings() {
+    let home = Home::new();
+    home.publish("base/os:1", &["linux/amd64", "linux/arm64"]);
+    home.publish("team/app:1", &["linux/amd64", "linux/arm64"]);
+    let (name, digest) = (home.at("base/os:1"), home.digest("base/os:1"));
+    let annotations = [
+        format!("org.opencontainers.image.base.name={name}"),
+        format!("org.opencontainers.image.base.digest={digest}"),
+    ];
+    let app = home.at("team/app:1");
+    check(&home.run(&["index", "annotate", &app, &annotations[0], &annotations[1]]), 0);
+    let (out, _) = check(&home.run(&["audit", "--inventory", &app]), 0);
+    assert!(out.contains("current") && out.contains(&format!("used by {app}")), "{out}");
+    assert!(
+        out.ends_with("1 base: 1 current, 0 behind, 0 without a tag, 0 unknown, 0 could not be checked\n"),
+        "{out}"
+    );
+    assert!(out.lines().all(|line| line.chars().count() <= 80), "{out}");
+
+    check(&home.run(&["index", "annotate", &home.at("base/os:1"), "n=w"]), 0);
+    check(&home.run(&["audit", "--inventory", &app, "--format", "json", "-o", "inventory.json"]), 0);
+    let found: Value = serde_json::from_slice(&std::fs::read(home.path("inventory.json")).unwrap()).unwrap();
+    let base = &found["bases"][0];
+    assert_eq!((&base["name"], &base["digest"], &base["state"]), (&name.into(), &digest.into(), &"behind".into()));
+    assert_eq!(base["current"], home.digest("base/os:1"));
+    check(&home.run(&["audit", "--inventory", &home.at("team/none:1")]), 8);
+    check(&home.run(&["audit", "--inventory", &app, "--report", "json=x"]), 2);
+}

@@ -19,6 +19,9 @@ pub struct PolicyArgs {
     /// Of whole repositories, no tags that fit
     #[arg(long, value_name = "GLOB")]
     pub exclude_tags: Vec<String>,
+    /// Instead of findings, list the base images in use: digest, age, who uses them, which are behind their tag
+    #[arg(long)]
+    pub inventory: bool,
 }
 
 /// Look at a policy without auditing anything.

@@ -17,6 +17,7 @@ pub mod facts;
 pub mod finding;
 pub mod glob;
 mod grouping;
+pub mod inventory;
 mod judged;
 pub mod layer;
 mod merge;

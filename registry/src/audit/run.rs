@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::inventory::Gatherer;
 use super::layer::library::Library;
 use super::layer::read::Reading;
 use super::policy::Policy;
@@ -108,6 +109,8 @@ pub struct Auditor {
     pub(super) library: Library,
     /// Which tags of whole repositories are audited.
     pub(super) tags: TagFilter,
+    /// What is told of each image's bases.
+    pub(super) inventory: Option<Arc<Gatherer>>,
 }
 
 impl Auditor {
@@ -116,7 +119,7 @@ impl Auditor {
     pub fn new(registry: Registry, cache: Option<ManifestCache>, policy: Policy, scope: Scope) -> Self {
         let library = Library::new(Reading { is_deep: scope.layers, ..Reading::default() });
         let (options, tags) = (Options::default(), TagFilter::default());
-        Self { registry: registry.without_mirrors(), cache, policy, scope, options, library, tags }
+        Self { registry: registry.without_mirrors(), cache, policy, scope, options, library, tags, inventory: None }
     }
 
     /// Returns the same auditor, which leaves tags out where it audits a whole repository.
@@ -129,6 +132,12 @@ impl Auditor {
     #[must_use]
     pub fn with_options(self, options: Options) -> Self {
         Self { options, ..self }
+    }
+
+    /// Returns the same auditor, which tells of each image's bases.
+    #[must_use]
+    pub fn with_inventory(self, inventory: Arc<Gatherer>) -> Self {
+        Self { inventory: Some(inventory), ..self }
     }
 
     /// Returns what is read.

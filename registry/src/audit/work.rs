@@ -277,6 +277,9 @@ impl Site<'_> {
         if scope.binaries || scope.layers {
             look::at_layers(library, *scope, self.collector.source(), &mut facts).await;
         }
+        if let Some(inventory) = &self.run.auditor.inventory {
+            inventory.take(&self.collector, &facts).await;
+        }
         self.report(&facts)
     }
 

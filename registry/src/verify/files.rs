@@ -291,7 +291,6 @@ fn clean(path: &[u8]) -> Vec<u8> {
 mod tests {
     use std::io::Write as _;
 
-
     use super::*;
     use crate::oci::media_type::OCI_LAYER_GZIP;
     use crate::store::{BlobStoreExt as _, MemoryStore};

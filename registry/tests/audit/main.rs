@@ -12,6 +12,7 @@ mod drift;
 mod faults;
 mod format;
 mod hygiene;
+mod inventory;
 mod layers;
 mod listed;
 mod platforms;

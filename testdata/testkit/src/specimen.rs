@@ -26,6 +26,8 @@ pub struct Part {
     pub layers: Vec<Layer>,
     platform: Platform,
     is_attestation: bool,
+    /// What the statement of an attestation says.
+    predicate: Value,
     config: Vec<Edit>,
     manifest: Vec<Edit>,
     entry: Vec<Edit>,
@@ -67,6 +69,15 @@ impl Specimen {
             self.parts.push(Part { is_attestation: true, ..Part::default() });
         }
         self
+    }
+
+    /// Adds an attestation of each image whose statement has a predicate.
+    #[must_use]
+    pub fn attested_with(self, predicate: &Value) -> Self {
+        let images = self.parts.len();
+        let mut all = self.attested();
+        all.parts[images..].iter_mut().for_each(|part| part.predicate = predicate.clone());
+        all
     }
 
     /// Leaves the first part alone, without an index.
@@ -210,7 +221,11 @@ impl Part {
     }
 
     async fn attestation(&self, store: &MemoryStore, subject: &Digest) -> (RawManifest, Value) {
-        let statement = Bytes::from(format!(r#"{{"_type":"https://in-toto.io/Statement/v0.1","of":"{subject}"}}"#));
+        let mut statement = json!({"_type": "https://in-toto.io/Statement/v0.1", "of": subject});
+        if !self.predicate.is_null() {
+            statement["predicate"] = self.predicate.clone();
+        }
+        let statement = Bytes::from(serde_json::to_vec(&statement).unwrap());
         let mut layer = Descriptor::new(media_type::IN_TOTO, Digest::sha256(&statement), statement.len() as u64);
         layer.annotations.insert("in-toto.io/predicate-type".into(), "https://slsa.dev/provenance/v0.2".into());
         let config = Bytes::from(format!(

@@ -1,6 +1,7 @@
 //! `polyarch audit`: what is wrong with published images.
 
 mod explain;
+mod inventory;
 mod jobs;
 mod output;
 mod policy;
@@ -47,12 +48,20 @@ pub async fn run(
         },
         None => Policy::default(),
     };
+    if args.policy.inventory {
+        inventory::check(&args.output)?;
+    }
     let registry = Registry::new(registries::resolve(&args.registries, around)?);
     let tags = select::tags(&args.policy)?;
     let mut jobs = jobs::of(&args.targets, global, around).await?;
     let untold = select::add(&args.policy.repos, &registry, &mut jobs).await?;
-    let cache = Some(ManifestCache::of_store(&global.store));
-    let auditor = Auditor::new(registry, cache, wanted.clone(), scope(args.scope)).with_tags(tags);
+    let cache = ManifestCache::of_store(&global.store);
+    let auditor =
+        Auditor::new(registry.clone(), Some(cache.clone()), wanted.clone(), scope(args.scope)).with_tags(tags);
+    if args.policy.inventory {
+        let work = (jobs, untold);
+        return inventory::run(&args.output, auditor, &registry, work, &cache, (context, around)).await;
+    }
     let asked: Vec<String> = args.targets.iter().chain(&args.policy.repos).cloned().collect();
     let auditor = auditor.with_options(running::options(&args.run, &asked, global)?);
     let mut report = running::run(&auditor, jobs, &args.run, context, around).await?;

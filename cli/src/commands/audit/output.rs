@@ -95,7 +95,10 @@ fn read(path: &Path) -> Result<Report, Diagnostic> {
 }
 
 /// Writes a file that is there whole or not at all. A pipe or device cannot be replaced.
-fn write(path: &Path, text: &str) -> Result<(), Diagnostic> {
+///
+/// # Errors
+/// It cannot be written.
+pub fn write(path: &Path, text: &str) -> Result<(), Diagnostic> {
     let failed = |error: &std::io::Error| {
         Diagnostic::new(ExitCode::Publish, error).context(format!("cannot write {}", path.display()))
     };

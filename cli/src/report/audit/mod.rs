@@ -2,6 +2,7 @@
 
 pub mod fold;
 pub mod html;
+pub mod inventory;
 pub mod json;
 pub mod junit;
 pub mod markdown;
