@@ -27,7 +27,9 @@ pub fn render(inventory: &Inventory, style: Style) -> String {
     for base in bases {
         self::base(&mut out, base, style);
     }
-    list(&mut out, "no base is known of", &inventory.unknown);
+    if let Some(text) = list("no base is known of", &inventory.unknown) {
+        wrap(&escape(&text).replace('\n', " "), WIDTH).iter().for_each(|line| out.extend([line, "\n"]));
+    }
     for one in &inventory.unchecked {
         // Writing to a String cannot fail.
         let _ = writeln!(out, "{}", style.warning(escape(&format!("could not check {one}"))));
@@ -57,7 +59,7 @@ fn base(out: &mut String, base: &Base, style: Style) {
     let digest = cell(&escape(digest), DIGEST);
     let _ = writeln!(out, "{first}  {digest}  {}  {state}", right(&fit(&age, AGE + 2), AGE));
     match &base.state {
-        State::Behind { current } => line(out, &format!("its tag is {current} now")),
+        State::Behind { current } => line(out, &format!("now {current}")),
         State::Unchecked { reason } => line(out, reason),
         _ => {}
     }
@@ -65,19 +67,19 @@ fn base(out: &mut String, base: &Base, style: Style) {
     let known_by: Vec<&str> = base.known_by.iter().map(|one| one.name()).collect();
     line(out, &format!("{}; known by {}", platforms.join(", "), known_by.join(", ")));
     let images: Vec<String> = base.used_by.iter().cloned().collect();
-    list(out, "used by", &images);
+    if let Some(text) = list("used by", &images) {
+        line(out, &text);
+    }
 }
 
 /// Some of a list, and how many more there are.
-fn list(out: &mut String, what: &str, names: &[String]) {
-    if names.is_empty() {
-        return;
-    }
-    let mut text = format!("{what} {}", names[..names.len().min(IMAGES)].join(", "));
-    if names.len() > IMAGES {
-        let _ = write!(text, " and {} more", names.len() - IMAGES);
-    }
-    line(out, &text);
+fn list(what: &str, names: &[String]) -> Option<String> {
+    let first = names.get(..names.len().min(IMAGES)).filter(|first| !first.is_empty())?;
+    let more = match names.len() - first.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Some(format!("{what} {}{more}", first.join(", ")))
 }
 
 fn line(out: &mut String, text: &str) {
@@ -150,17 +152,15 @@ mod tests {
             "BASE                                    DIGEST            AGE  STATE
 {long}
                                         {}  31 days  behind
-    its tag is
-    {current}
-    now
+    now {current}
     linux/amd64, linux/arm64; known by provenance
     used by registry.example.com/team/app:1, registry.example.com/team/app:2,
     registry.example.com/team/app:3, registry.example.com/team/app:4 and 2 more
-docker.io/library/a\\u{{1b}}:1               {}  31 days  current
+docker.io/library/a\\u{{1b}}:1             {}  31 days  current
     linux/amd64, linux/arm64; known by provenance
     used by registry.example.com/team/app:1, registry.example.com/team/app:2,
     registry.example.com/team/app:3, registry.example.com/team/app:4 and 2 more
-    no base is known of registry.example.com/odd:1
+no base is known of registry.example.com/odd:1
 could not check provenance x
 2 bases: 1 current, 1 behind, 0 without a tag, 0 unknown, 0 could not be checked
 ",
