@@ -180,3 +180,51 @@ fn an_inventory_lists_bases_instead_of_findings() {
     check(&home.run(&["audit", "--inventory", &home.at("team/none:1")]), 8);
     check(&home.run(&["audit", "--inventory", &app, "--report", "json=x"]), 2);
 }
+
+/// Runs the commands of a fix.
+fn repair(home: &Home, fix: &str) {
+    let commands = fix.split_once(": ").unwrap().1;
+    for command in commands.split(" && ") {
+        check(&home.run(&command.split(' ').skip(1).collect::<Vec<_>>()), 0);
+    }
+}
+
+#[test]
+fn what_is_missing_is_found_elsewhere_and_its_command_brings_it_back() {
+    let home = Home::new();
+    let other = TestRegistry::start();
+    let (host, app) = (other.addr().to_string(), home.at("team/app:1"));
+    home.publish("team/app:1", &["linux/amd64", "linux/arm64"]);
+    let child = home.child("team/app:1", 1);
+    let lost = format!("{}@{child}", home.at("team/app"));
+    let index = home.run(&["manifest", "get", &lost]).stdout;
+    let manifest: Value = serde_json::from_slice(&index).unwrap();
+    let layer = manifest["layers"][0]["digest"].as_str().unwrap();
+    check(&home.run(&["copy", &app, &format!("{host}/team/app:1")]), 0);
+    check(&home.run(&["rm", "--digest", &lost]), 0);
+
+    let audit = |more: &[&str], rule: &str, code: i32| {
+        let report = home.json(&[&["audit", "--blobs", "--format", "json", &app], more].concat(), code);
+        let findings = report["images"][0]["findings"].as_array().unwrap().clone();
+        findings.iter().find(|one| one["rule"] == rule).map(|one| one["fix"].as_str().unwrap().to_owned())
+    };
+    let nowhere = audit(&["--find-in", &format!("{host}/none")], "dangling-child", 7).unwrap();
+    assert_eq!(nowhere, format!("{child} is not at {host}/none either; build and push it again"));
+    let silent = audit(&["--find-in", "127.0.0.1:1"], "dangling-child", 7).unwrap();
+    assert!(silent.starts_with("could not ask 127.0.0.1:1/team/app: "), "{silent}");
+    let fix = audit(&["--find-in", &format!("{host}/none"), "--find-in", &host], "dangling-child", 7).unwrap();
+    let to = home.at("team/app");
+    assert_eq!(fix, format!("{host}/team/app still has it: polyarch copy {host}/team/app@{child} {to}"));
+    repair(&home, &fix);
+    assert_eq!(audit(&[], "dangling-child", 0), None);
+
+    let blob = format!("/v2/team/app/blobs/{layer}");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    assert_eq!(runtime.block_on(home.registry.http().delete(&blob)).status(), 202);
+    let fix = audit(&["--find-in", &host], "missing-blob", 7).unwrap();
+    assert!(fix.contains(&format!("polyarch blob get {host}/team/app@{layer} -o ")), "{fix}");
+    repair(&home, &fix);
+    assert_eq!(audit(&[], "missing-blob", 0), None);
+    let (_, err) = check(&home.run(&["audit", &app, "--find-in", "mirror"]), 2);
+    assert!(err.contains("`--find-in mirror` cannot be used"), "{err}");
+}

@@ -22,6 +22,9 @@ pub struct PolicyArgs {
     /// Instead of findings, list the base images in use: digest, age, who uses them, which are behind their tag
     #[arg(long)]
     pub inventory: bool,
+    /// Of what is missing, say whether this registry or repository still has it, and the command that brings it back
+    #[arg(long, value_name = "HOST[/REPO]")]
+    pub find_in: Vec<String>,
 }
 
 /// Look at a policy without auditing anything.

@@ -326,7 +326,7 @@ fn too_large(limit: u64) -> String {
 }
 
 /// Returns an error with its causes.
-pub(super) fn in_full(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn in_full(error: &(dyn std::error::Error + 'static)) -> String {
     let causes = std::iter::successors(error.source(), |error| error.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -11,6 +11,7 @@ pub mod binary;
 mod children;
 pub mod collect;
 mod compare;
+pub mod elsewhere;
 mod evidence;
 mod extras;
 pub mod facts;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::elsewhere::Elsewhere;
 use super::inventory::Gatherer;
 use super::layer::library::Library;
 use super::layer::read::Reading;
@@ -111,6 +112,8 @@ pub struct Auditor {
     pub(super) tags: TagFilter,
     /// What is told of each image's bases.
     pub(super) inventory: Option<Arc<Gatherer>>,
+    /// Where else what is missing is looked for.
+    pub(super) elsewhere: Option<Elsewhere>,
 }
 
 impl Auditor {
@@ -119,7 +122,17 @@ impl Auditor {
     pub fn new(registry: Registry, cache: Option<ManifestCache>, policy: Policy, scope: Scope) -> Self {
         let library = Library::new(Reading { is_deep: scope.layers, ..Reading::default() });
         let (options, tags) = (Options::default(), TagFilter::default());
-        Self { registry: registry.without_mirrors(), cache, policy, scope, options, library, tags, inventory: None }
+        Self {
+            registry: registry.without_mirrors(),
+            cache,
+            policy,
+            scope,
+            options,
+            library,
+            tags,
+            inventory: None,
+            elsewhere: None,
+        }
     }
 
     /// Returns the same auditor, which leaves tags out where it audits a whole repository.
@@ -138,6 +151,12 @@ impl Auditor {
     #[must_use]
     pub fn with_inventory(self, inventory: Arc<Gatherer>) -> Self {
         Self { inventory: Some(inventory), ..self }
+    }
+
+    /// Returns the same auditor, which says of what is missing where it still is.
+    #[must_use]
+    pub fn with_elsewhere(self, elsewhere: Elsewhere) -> Self {
+        Self { elsewhere: Some(elsewhere), ..self }
     }
 
     /// Returns what is read.

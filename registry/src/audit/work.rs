@@ -13,7 +13,7 @@ use super::binary::look;
 use super::collect::{Collector, Counts, in_full};
 use super::extras::Extras;
 use super::facts::{Entry, ImageFacts, ImageName, Node};
-use super::finding::Unchecked;
+use super::finding::{Finding, Unchecked};
 use super::grouping::{Names, Place, Remote, grouped};
 use super::referrers::Local;
 use super::report::{ImageReport, Report, RepositoryReport};
@@ -226,7 +226,7 @@ impl Site<'_> {
                     Entry { descriptor: Descriptor::new("", want.clone(), size), node: Node::Altered { got, size } };
                 let name = ImageName { repository: self.name.clone(), tag: tag(reference), digest: want };
                 let facts = ImageFacts::new(name, root);
-                Some(self.report(&facts))
+                Some(ImageReport::new(&facts, self.findings(&facts)))
             }
             Root::Gone if names.was_listed(reference) => None,
             Root::Gone => {
@@ -280,14 +280,18 @@ impl Site<'_> {
         if let Some(inventory) = &self.run.auditor.inventory {
             inventory.take(&self.collector, &facts).await;
         }
-        self.report(&facts)
+        let mut findings = self.findings(&facts);
+        if let Some(elsewhere) = &self.run.auditor.elsewhere {
+            elsewhere.help(&facts, &mut findings).await;
+        }
+        ImageReport::new(&facts, findings)
     }
 
-    fn report(&self, facts: &ImageFacts) -> ImageReport {
+    fn findings(&self, facts: &ImageFacts) -> Vec<Finding> {
         let policy = &self.run.auditor.policy;
         let mut findings = judge(facts, &policy.expectations(&self.name));
         policy.waive(&self.name, facts.name.tag.as_deref(), &mut findings);
-        ImageReport::new(facts, findings)
+        findings
     }
 }
 

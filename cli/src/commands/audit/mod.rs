@@ -9,6 +9,10 @@ mod progress;
 mod running;
 mod select;
 
+pub use output::write;
+pub use select::globs;
+
+use polyarch_registry::audit::elsewhere::Elsewhere;
 use polyarch_registry::audit::{Auditor, Policy, Scope};
 use polyarch_registry::client::Registry;
 use polyarch_registry::resolve::ManifestCache;
@@ -58,6 +62,10 @@ pub async fn run(
     let cache = ManifestCache::of_store(&global.store);
     let auditor =
         Auditor::new(registry.clone(), Some(cache.clone()), wanted.clone(), scope(args.scope)).with_tags(tags);
+    let auditor = match select::places(&args.policy.find_in)? {
+        places if places.is_empty() => auditor,
+        places => auditor.with_elsewhere(Elsewhere::new(&registry, places)),
+    };
     if args.policy.inventory {
         let work = (jobs, untold);
         return inventory::run(&args.output, auditor, &registry, work, &cache, (context, around)).await;

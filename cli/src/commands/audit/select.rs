@@ -1,5 +1,6 @@
 //! Repositories and tags that are named by patterns.
 
+use polyarch_registry::audit::elsewhere::Place;
 use polyarch_registry::audit::glob::Glob;
 use polyarch_registry::audit::select::{RepositoryPattern, TagFilter, repositories};
 use polyarch_registry::audit::{Job, RepositoryReport};
@@ -22,6 +23,14 @@ pub fn tags(args: &PolicyArgs) -> Result<TagFilter, SettingsError> {
 /// One is none.
 pub fn globs(list: &[String], option: &'static str) -> Result<Vec<Glob>, SettingsError> {
     list.iter().map(|text| Glob::new(text).map_err(|reason| ValueError::new(text, reason).of(option))).collect()
+}
+
+/// Reads where what is missing is looked for.
+///
+/// # Errors
+/// One is no registry or repository.
+pub fn places(list: &[String]) -> Result<Vec<Place>, SettingsError> {
+    list.iter().map(|text| Place::new(text).map_err(|reason| ValueError::new(text, reason).of("--find-in"))).collect()
 }
 
 /// Adds a job for each repository that fits a pattern; returns what could not be told.
