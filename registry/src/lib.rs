@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod client;
 mod durable;
+pub mod gc_plan;
 pub mod oci;
 pub mod resolve;
 pub mod server;

@@ -12,6 +12,7 @@ pub mod audit_run;
 pub mod build;
 pub mod copy;
 pub mod diff;
+pub mod gc_plan;
 pub mod index;
 pub mod inspect;
 pub mod lock;
@@ -88,6 +89,8 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Find what is wrong with published multi-arch images
     Audit(Box<audit::AuditArgs>),
+    /// Tell what of a repository can be deleted without taking anything from what is kept
+    GcPlan(gc_plan::GcPlanArgs),
     /// Publish a result that is in the store
     Push(PushArgs),
     /// Copy an image with all its platforms, byte for byte, and what refers to it

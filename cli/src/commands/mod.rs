@@ -7,6 +7,7 @@ pub mod check;
 pub mod content;
 pub mod copy;
 pub mod diff;
+pub mod gc_plan;
 pub mod index;
 pub mod inspect;
 pub mod last_build;
@@ -66,6 +67,7 @@ pub async fn run(cli: Cli, context: Context, mut around: Surroundings) -> Result
         Command::Inspect(args) => until_cancelled(&context, inspect::run(&args, &global, &context, &around)).await,
         Command::Verify(args) => until_cancelled(&context, verify::run(&args, &global, &context, &around)).await,
         Command::Audit(args) => until_cancelled(&context, audit::run(&args, &global, &context, &around)).await,
+        Command::GcPlan(args) => until_cancelled(&context, gc_plan::run(&args, &global, &context, &around)).await,
         Command::Copy(args) => copy::run(&args, &global, &context, &around).await,
         Command::Diff(args) => until_cancelled(&context, diff::run(&args, &global, &context, &around)).await,
         Command::Index(command) => until_cancelled(&context, index::run(&command, &context, &around)).await,

@@ -11,6 +11,7 @@
 pub mod audit;
 pub mod display;
 pub mod failure;
+pub mod gc_plan;
 pub mod json;
 pub mod lines;
 pub mod metadata;
