@@ -31,7 +31,7 @@ pub struct Elsewhere {
 /// What is missing.
 enum Lost {
     Manifest(Digest),
-    Blob(Descriptor),
+    Blob(Box<Descriptor>),
 }
 
 impl Place {
@@ -163,7 +163,7 @@ fn lost(facts: &ImageFacts, finding: &Finding) -> Option<Lost> {
         Some(number) => manifest.view.layers.get(number.parse::<usize>().ok()?.checked_sub(1)?)?,
         None => &manifest.view.config,
     };
-    Some(Lost::Blob(blob.clone()))
+    Some(Lost::Blob(Box::new(blob.clone())))
 }
 
 #[cfg(test)]
