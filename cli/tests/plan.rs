@@ -230,3 +230,16 @@ fn findings_can_be_skipped() {
     let quiet = self::run(format!("# check=skip=all\n{BAD}").as_bytes(), &["check", "--offline"]);
     assert_eq!((quiet.code, quiet.out.as_str()), (Some(0), ""));
 }
+
+#[test]
+fn what_cannot_be_followed_is_told_and_not_locked() {
+    let text = format!("FROM scratch\nENV A={}\nENV B=$A$A\nCOPY a b\n", "x".repeat(40_000));
+    let told = "line 3: cannot expand \"$A$A\"";
+    let plan = run(text.as_bytes(), &["plan", "--offline"]);
+    // The tree is wrapped.
+    assert!(plan.code == Some(0) && plan.out.contains(told), "{} {}", plan.out, plan.err);
+    let check = run(text.as_bytes(), &["check", "--offline"]);
+    assert!(check.code == Some(0) && check.err.contains(told), "{} {}", check.out, check.err);
+    let lock = run(text.as_bytes(), &["lock"]);
+    assert!(lock.code == Some(3) && lock.err.contains("not every image"), "{} {}", lock.out, lock.err);
+}

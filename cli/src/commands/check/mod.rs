@@ -12,7 +12,7 @@ use polyarch_builder::plan::{Problem, ProblemKind, plan as make_plan};
 
 use super::Context;
 use super::plan::{Prepared, output, prepare};
-use super::planning::errors;
+use super::planning::{doubts, errors};
 use crate::args::CheckArgs;
 use crate::args::values::CheckFormat;
 use crate::diagnostics::Diagnostic;
@@ -50,6 +50,7 @@ pub async fn run(
     }
     let mut findings = lint::check(&prepared.file, &prepared.input, &plan, &settings.skip);
     let mut notes: Vec<String> = prepared.notes.iter().chain(&prepared.image_notes).cloned().collect();
+    notes.extend(doubts(&plan));
     if settings.subject.nodes != NodeChoice::ThisMachine && prepared.notes.is_empty() {
         match daemon::ask(asking, &prepared, &global, context).await {
             Ok(theirs) => {
