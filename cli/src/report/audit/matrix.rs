@@ -2,7 +2,9 @@
 //!
 //! Owns: rows, columns and what a cell says. Pure. Never: words or colours.
 
-use polyarch_registry::audit::{Group, ImageReport, PlatformReport, PlatformState, Report, Severity, rule, rules};
+use polyarch_registry::audit::{
+    Group, ImageReport, PlatformReport, PlatformState, Report, Severity, Unchecked, rule, rules,
+};
 
 /// The table of one image.
 pub struct Matrix<'a> {
@@ -88,13 +90,71 @@ fn of_platform(child: &PlatformReport, group: Group) -> Cell {
     }
 }
 
-/// What belongs to a platform is in that platform's row.
+/// What belongs to a platform is in that platform's row. Of a blob the report does not say whose it is, but what of it the
+/// platforms lack.
 fn of_image(image: &ImageReport, group: Group) -> Cell {
     let is_platforms = |what: &String| image.platforms.iter().any(|one| one.unchecked.contains(what));
-    let mut own = image.unchecked.iter().filter(|one| !is_platforms(&one.what));
+    let is_own = |one: &Unchecked| one.digest.is_none() || one.digest == image.digest || !is_platforms(&one.what);
+    let mut own = image.unchecked.iter().filter(|one| is_own(one));
     if own.any(|one| misses(group, &one.what)) { Cell::Unchecked } else { Cell::Ok }
 }
 
 fn misses(group: Group, what: &str) -> bool {
     rules().iter().any(|rule| rule.group == group && rule.misses(what))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn cells(image: serde_json::Value, groups: &[Group]) -> Vec<(String, Vec<Cell>)> {
+        let image: ImageReport = serde_json::from_value(image).unwrap();
+        let rows = Matrix::of(&image, groups).map(|matrix| matrix.rows).unwrap_or_default();
+        rows.into_iter().map(|row| (row.platform.unwrap_or("image").to_owned(), row.cells)).collect()
+    }
+
+    fn image(platforms: serde_json::Value, unchecked: serde_json::Value) -> serde_json::Value {
+        let digest = format!("sha256:{}", "a".repeat(64));
+        json!({"repository": "r", "tag": "1", "digest": digest, "platforms": platforms, "attestations": 0, "findings": [],
+            "unchecked": unchecked})
+    }
+
+    fn platform(name: &str, more: serde_json::Value) -> serde_json::Value {
+        let mut platform =
+            json!({"platform": name, "digest": format!("sha256:{}", "b".repeat(64)), "size": 1, "layers": 1});
+        platform.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        platform
+    }
+
+    #[test]
+    fn what_was_not_read_is_not_ok() {
+        let groups = [Group::Complete, Group::Platforms];
+        for (state, want) in [
+            (json!({}), [Cell::Ok, Cell::Ok]),
+            (json!({"state": "missing"}), [Cell::Ok, Cell::NotRead]),
+            (json!({"state": "unusable"}), [Cell::Ok, Cell::NotRead]),
+            (json!({"state": "unchecked"}), [Cell::Unchecked, Cell::Unchecked]),
+        ] {
+            let rows = cells(image(json!([platform("linux/amd64", state)]), json!([])), &groups);
+            assert_eq!(rows[1], ("linux/amd64".to_owned(), want.to_vec()));
+        }
+        assert_eq!(cells(image(json!([]), json!([{"what": "image", "reason": "401"}])), &groups), []);
+    }
+
+    #[test]
+    fn what_could_not_be_asked_is_in_the_row_it_belongs_to() {
+        let groups = [Group::Platforms];
+        let own = json!([{"what": "configuration", "digest": format!("sha256:{}", "c".repeat(64)), "reason": "503"}]);
+        let platforms = json!([
+            platform("linux/amd64", json!({})),
+            platform("linux/arm64", json!({"unchecked": ["configuration"]}))
+        ]);
+        let rows = cells(image(platforms.clone(), own), &groups);
+        let cells_of = |rows: Vec<(String, Vec<Cell>)>| rows.into_iter().map(|row| row.1[0]).collect::<Vec<_>>();
+        assert_eq!(cells_of(rows), [Cell::Ok, Cell::Ok, Cell::Unchecked]);
+        let root = json!([{"what": "configuration", "digest": format!("sha256:{}", "a".repeat(64)), "reason": "503"}]);
+        assert_eq!(cells_of(cells(image(platforms, root), &groups)), [Cell::Unchecked, Cell::Ok, Cell::Unchecked]);
+    }
 }

@@ -166,7 +166,10 @@ fn location(repository: &str, tag: Option<&str>, platform: Option<&str>) -> Valu
 /// `host/name/tag` as a relative reference (RFC 3986, 4.2): of other characters only those that no segment gives a meaning stay.
 fn uri(repository: &str, tag: Option<&str>) -> String {
     let segments = one_line(repository).split('/').filter(|one| !one.is_empty()).map(str::to_owned).collect::<Vec<_>>();
-    let segments = segments.into_iter().chain(tag.map(one_line)).map(|segment| {
+    // `.` and `..` would be another path.
+    let segments =
+        segments.into_iter().map(|one| if matches!(one.as_str(), "." | "..") { "_".to_owned() } else { one });
+    let segments = segments.chain(tag.map(one_line)).map(|segment| {
         let mut out = String::new();
         for byte in segment.bytes() {
             match byte {
@@ -201,4 +204,22 @@ fn without_nulls(mut object: Value) -> Value {
         object.retain(|_, value| !value.is_null());
     }
     object
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repository_and_tag_are_a_relative_path() {
+        for (repository, tag, want) in [
+            ("registry.example.com/team/app", Some("1.4"), "registry.example.com/team/app/1.4"),
+            ("localhost:5000/app", None, "localhost%3A5000/app"),
+            ("oci:../out", Some("a b"), "oci%3A../out/a%20b"),
+            ("oci:/srv/../out", None, "oci%3A/srv/_/out"),
+            ("r/ä", None, "r/%C3%A4"),
+        ] {
+            assert_eq!(uri(repository, tag), want);
+        }
+    }
 }
