@@ -22,6 +22,7 @@
   const short = (digest) => digest.replace(/^[^:]*:/, "").slice(0, 12);
   // A long name goes on behind a slash.
   const breakable = (name) => name.split("/").flatMap((part, n) => (n ? ["/", el("wbr"), part] : [part]));
+  const describe = (id) => (Object.hasOwn(data.rules, id) ? data.rules[id] : null);
   const isOpen = (finding) => !finding.waived && !finding.known;
   function bytes(n) {
     const units = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
@@ -117,13 +118,13 @@
     }
     const all = [...byId.values()].sort((a, b) => SEVERITIES.indexOf(a.severity) - SEVERITIES.indexOf(b.severity) || b.findings - a.findings);
     $("rules").replaceChildren(...all.map((rule) => el("tr", { class: state.rule === rule.id ? "chosen" : "" },
-      el("td", {}, el("button", { class: "mono", title: (data.rules[rule.id] || {}).title || "", "aria-pressed": String(state.rule === rule.id), onclick: () => choose("rule", rule.id) }, rule.id)),
+      el("td", {}, el("button", { class: "mono", title: (describe(rule.id) || {}).title || "", "aria-pressed": String(state.rule === rule.id), onclick: () => choose("rule", rule.id) }, rule.id)),
       el("td", {}, el("span", { class: `badge ${rule.severity}` }, NAMES[rule.severity])), number(rule.findings, ""), number(rule.images, ""))));
     if (!all.length) $("rules").append(el("tr", {}, el("td", { class: "empty", colspan: "4" }, "nothing found")));
   }
 
   function finding(one) {
-    const rule = data.rules[one.rule];
+    const rule = describe(one.rule);
     const kind = isOpen(one) ? one.severity : "quiet";
     const why = rule ? el("details", {}, el("summary", {}, el("code", {}, one.rule)), el("p", {}, rule.explanation)) : el("code", { class: "quiet" }, one.rule);
     return el("li", {}, el("div", { class: "finding" }, el("span", { class: `badge ${kind}` }, one.waived ? "waived" : one.known ? "known" : NAMES[one.severity]),
