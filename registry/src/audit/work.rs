@@ -274,9 +274,8 @@ impl Site<'_> {
         let wanted = self.run.auditor.policy.expectations(&self.name);
         self.extras.fill(&self.collector, &mut facts, &wanted).await;
         let Auditor { scope, library, .. } = self.run.auditor;
-        if scope.binaries || scope.layers {
-            look::at_layers(library, *scope, self.collector.source(), &mut facts).await;
-        }
+        // What layers hold is large: few images have it at a time.
+        let _turn = look::at_layers(library, *scope, self.collector.source(), &mut facts).await;
         if let Some(inventory) = &self.run.auditor.inventory {
             inventory.take(&self.collector, &facts).await;
         }

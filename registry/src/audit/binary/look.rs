@@ -10,6 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::stream::{StreamExt as _, iter};
+use tokio::sync::SemaphorePermit;
 
 use super::facts::{BinaryFacts, Census, ProgramFacts};
 use super::find::{Search, Started, started};
@@ -32,12 +33,17 @@ const MOST_LAYERS: usize = 512;
 const PARALLEL: usize = 4;
 
 /// Reads what the scope asks for of an image's layers, and adds to its facts what is in them and what could not be read.
-pub(in crate::audit) async fn at_layers(
-    library: &Library,
+/// What is returned is to be dropped after the facts: it bounds how many images have their layers in memory.
+pub(in crate::audit) async fn at_layers<'l>(
+    library: &'l Library,
     scope: Scope,
     source: &dyn ContentSource,
     facts: &mut ImageFacts,
-) {
+) -> Option<SemaphorePermit<'l>> {
+    if !scope.binaries && !scope.layers {
+        return None;
+    }
+    let turn = library.turn().await;
     let repository = facts.name.repository.clone();
     let looker = Looker { library, repository: &repository, source, is_deep: scope.layers };
     let unchecked = Mutex::new(Vec::new());
@@ -49,6 +55,7 @@ pub(in crate::audit) async fn at_layers(
     }
     facts.unchecked.append(&mut unchecked.into_inner().unwrap_or_else(PoisonError::into_inner));
     facts.unchecked.sort_by(|a, b| (&a.what, &a.digest).cmp(&(&b.what, &b.digest)));
+    turn
 }
 
 struct Looker<'a> {

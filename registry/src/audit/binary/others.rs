@@ -10,6 +10,8 @@ use crate::audit::layer::stack::{Seen, Stack, Trust};
 use crate::audit::layer::tree::{Body, Node, Tree, base_name, parents};
 use crate::oci::{Platform, RunConfig};
 
+/// Programs of other machines that are looked at in one layer.
+const MOST_FOREIGN: usize = 10_000;
 /// Programs listed of each kind.
 const LISTED: usize = 8;
 
@@ -47,6 +49,7 @@ pub(super) fn others(run: &RunConfig, platform: &Platform, layers: &[Option<&Tre
     let mut found = Others::default();
     let (mut foreign, mut legal) = (Vec::new(), Vec::new());
     for (number, tree) in layers.iter().enumerate() {
+        let mut looked = 0;
         for (path, node) in tree.iter().flat_map(|tree| tree.nodes()) {
             let Node::File { body: Some(body), is_executable } = node else { continue };
             let Body::Program(program @ Program::Elf(elf), _) = &**body else { continue };
@@ -56,6 +59,10 @@ pub(super) fn others(run: &RunConfig, platform: &Platform, layers: &[Option<&Tre
             let in_path = *is_executable && parents(path).next().is_some_and(|dir| dirs.iter().any(|one| one == dir));
             if !in_path && !is_library(path) && elf.kind != Elf::RELOCATABLE {
                 continue;
+            }
+            looked += 1;
+            if looked > MOST_FOREIGN {
+                break;
             }
             // What an upper layer replaced or deleted is not there any more.
             if !matches!(stack.at(path), Seen::Found { layer, .. } if layer == number) {

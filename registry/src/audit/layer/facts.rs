@@ -63,7 +63,7 @@ pub enum Ended {
     Compression(String),
     /// It decompresses to more than is read.
     Bomb,
-    /// It has more entries than are kept.
+    /// It has more entries, or longer names, than are kept.
     TooMany,
 }
 
@@ -170,7 +170,9 @@ impl LayerFacts {
             Ended::Tar { offset, reason } => Some(format!("{reason}, at byte {offset} of the unpacked layer")),
             Ended::Compression(reason) => Some(format!("it cannot be decompressed: {reason}")),
             Ended::Bomb => Some(format!("its {} bytes decompress to more than {}", self.size, self.unpacked)),
-            Ended::TooMany => Some(format!("it has more than {} entries", self.tree.len())),
+            Ended::TooMany => {
+                Some(format!("its names take more memory than is spent on them, after {} of them", self.tree.len()))
+            }
         }
     }
 }

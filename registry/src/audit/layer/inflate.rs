@@ -22,11 +22,13 @@ pub struct Limits {
     pub ratio_from: u64,
     /// Most paths.
     pub nodes: usize,
+    /// Most bytes of memory for them.
+    pub memory: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { unpacked: 32 << 30, ratio: 200, ratio_from: 64 << 20, nodes: 1_000_000 }
+        Self { unpacked: 32 << 30, ratio: 200, ratio_from: 64 << 20, nodes: 1_000_000, memory: 256 << 20 }
     }
 }
 

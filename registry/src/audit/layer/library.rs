@@ -9,31 +9,33 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::facts::LayerFacts;
 use super::read::{Reading, Unread, Watch, read};
 use crate::oci::{Descriptor, Digest};
 use crate::verify::ContentSource;
 
-/// Paths of all layers that are remembered; a hundred bytes each, with their names.
-const MOST_PATHS: usize = 500_000;
+/// Memory for all layers that are remembered, in bytes.
+const MOST_BYTES: usize = 64 << 20;
 
 /// What is known of layers.
 pub(in crate::audit) struct Library {
     reading: Reading,
-    most_paths: usize,
+    most_bytes: usize,
     shelf: Mutex<Shelf>,
     /// Decompressing keeps a core busy.
     at_once: Semaphore,
+    /// An image holds what its layers have until it was judged.
+    images: Semaphore,
 }
 
 #[derive(Default)]
 struct Shelf {
     layers: HashMap<Digest, Arc<tokio::sync::Mutex<Slot>>>,
-    /// Those that were read, oldest first, and how many paths each has.
+    /// Those that were read, oldest first, and how many bytes each takes.
     order: VecDeque<(Digest, usize)>,
-    paths: usize,
+    bytes: usize,
 }
 
 #[derive(Default)]
@@ -53,7 +55,14 @@ pub(in crate::audit) enum Wanted {
 impl Library {
     pub(in crate::audit) fn new(reading: Reading) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, |cores| cores.get().min(8));
-        Self { reading, most_paths: MOST_PATHS, shelf: Mutex::default(), at_once: Semaphore::new(cores) }
+        let images = Semaphore::new(if reading.is_deep { 4 } else { 8 });
+        Self { reading, most_bytes: MOST_BYTES, shelf: Mutex::default(), at_once: Semaphore::new(cores), images }
+    }
+
+    /// Waits until one more image may be looked at; until what is returned is dropped, it counts.
+    pub(in crate::audit) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        // Nobody closes it.
+        self.images.acquire().await.ok()
     }
 
     /// Returns what is in a layer of a repository.
@@ -83,18 +92,18 @@ impl Library {
         let is_proven = facts.digest.as_ref() == Some(digest);
         slot.known = Some((Arc::clone(&facts), (!is_proven).then(|| repository.to_owned())));
         drop(slot);
-        self.remember(digest, facts.tree.len());
+        self.remember(digest, facts.tree.bytes());
         Ok(facts)
     }
 
     /// Counts a layer, and forgets the oldest ones if it is one too many. Who uses them still has them.
-    fn remember(&self, digest: &Digest, paths: usize) {
+    fn remember(&self, digest: &Digest, bytes: usize) {
         let mut shelf = self.shelf();
-        shelf.order.push_back((digest.clone(), paths));
-        shelf.paths += paths;
-        while shelf.paths > self.most_paths && shelf.order.len() > 1 {
-            let Some((oldest, paths)) = shelf.order.pop_front() else { return };
-            shelf.paths -= paths;
+        shelf.order.push_back((digest.clone(), bytes));
+        shelf.bytes += bytes;
+        while shelf.bytes > self.most_bytes && shelf.order.len() > 1 {
+            let Some((oldest, bytes)) = shelf.order.pop_front() else { return };
+            shelf.bytes -= bytes;
             if oldest != *digest {
                 shelf.layers.remove(&oldest);
             }
@@ -203,7 +212,7 @@ mod tests {
     #[tokio::test]
     async fn the_oldest_are_forgotten() {
         let (source, layers) = source(&[large(), Layer::new().file("a", "a"), Layer::new().file("b", "b")]).await;
-        let library = Library { most_paths: 6, ..Library::new(Reading::default()) };
+        let library = Library { most_bytes: 500, ..Library::new(Reading::default()) };
         let at = ("host/name", &source as &dyn ContentSource);
         for layer in [&layers[0], &layers[1], &layers[2], &layers[2], &layers[1]] {
             library.layer(at, layer, Wanted::Whole).await.unwrap();

@@ -27,6 +27,8 @@ use crate::verify::{ContentSource, SourceError, sniff_layer, zstd_decoder};
 const BUFFER: usize = 128 * 1024;
 /// Longest path that is kept, in bytes: Linux's `PATH_MAX`.
 const LONGEST_PATH: usize = 4096;
+/// Deepest path that is kept; real ones have some twenty directories.
+const DEEPEST_PATH: usize = 256;
 
 /// How a layer is read.
 #[derive(Debug, Clone, Copy, Default)]
@@ -162,14 +164,19 @@ struct Pass {
 
 impl Visitor for Pass {
     fn entry(&mut self, head: &Head<'_>, content: &mut dyn Read) -> ControlFlow<()> {
-        let path = clean(head.path).filter(|path| path.len() <= LONGEST_PATH && !path.contains(&0));
+        let is_kept = |path: &Vec<u8>| {
+            path.len() <= LONGEST_PATH
+                && !path.contains(&0)
+                && parents(path).take(DEEPEST_PATH + 1).count() <= DEEPEST_PATH
+        };
+        let path = clean(head.path).filter(is_kept);
         if let Some(observer) = &mut self.observer {
             observer.look(head, path.as_deref(), &self.tree, content);
         }
         if let Some(path) = path.filter(|path| !path.is_empty()) {
             self.keep(head, path, content);
         }
-        if self.tree.len() > self.limits.nodes {
+        if self.tree.len() > self.limits.nodes || self.tree.bytes() > self.limits.memory {
             self.stop = Some(Ended::TooMany);
             return ControlFlow::Break(());
         }

@@ -9,6 +9,8 @@ use super::tree::{Node, Tree, clean, push};
 
 /// Links followed for one path: Linux's `MAXSYMLINKS`.
 const MOST_LINKS: usize = 40;
+/// Parts of paths walked for one path, those of links included: a path of `PATH_MAX` is no deeper in practice.
+const MOST_STEPS: usize = 512;
 /// Longest path that is looked up, in bytes: Linux's `PATH_MAX`.
 const LONGEST_PATH: usize = 4096;
 
@@ -51,6 +53,18 @@ pub enum Seen<'a> {
     },
 }
 
+/// What may still be spent on one path.
+struct Effort {
+    links: usize,
+    steps: usize,
+}
+
+impl Default for Effort {
+    fn default() -> Self {
+        Self { links: MOST_LINKS, steps: MOST_STEPS }
+    }
+}
+
 const ROOT: Node = Node::Dir { has_entry: true };
 
 impl<'a> Stack<'a> {
@@ -71,7 +85,7 @@ impl<'a> Stack<'a> {
 
     /// Follows a path from the root through links.
     pub fn resolve(&self, path: &[u8]) -> Seen<'a> {
-        self.follow(path, self.layers.len(), &mut MOST_LINKS.clone())
+        self.follow(path, self.layers.len(), &mut Effort::default())
     }
 
     /// Returns what is at exactly this path (of a tree's form), links not followed.
@@ -79,10 +93,11 @@ impl<'a> Stack<'a> {
         self.below(path, self.layers.len())
     }
 
-    /// Returns whether a path leads through more links than are followed: in a circle.
-    pub fn is_circle(&self, path: &[u8]) -> bool {
-        let mut links = MOST_LINKS;
-        self.follow(path, self.layers.len(), &mut links) == Seen::Missing && links == 0
+    /// Returns whether a path leads through more links than are followed, in a circle, and how many steps that took.
+    pub fn is_circle(&self, path: &[u8]) -> (bool, usize) {
+        let mut effort = Effort::default();
+        let seen = self.follow(path, self.layers.len(), &mut effort);
+        (seen == Seen::Missing && effort.links == 0, MOST_STEPS - effort.steps)
     }
 
     /// The same in the layers below `top`.
@@ -115,11 +130,13 @@ impl<'a> Stack<'a> {
         }
     }
 
-    fn follow(&self, path: &[u8], top: usize, links: &mut usize) -> Seen<'a> {
+    fn follow(&self, path: &[u8], top: usize, effort: &mut Effort) -> Seen<'a> {
         let mut rest: VecDeque<Vec<u8>> = parts(path);
         let mut here: Vec<u8> = Vec::new();
         let mut last = Seen::Found { layer: 0, path: Vec::new(), node: &ROOT };
         while let Some(part) = rest.pop_front() {
+            let Some(left) = effort.steps.checked_sub(1) else { return Seen::Missing };
+            effort.steps = left;
             if part == b".." {
                 here.truncate(here.iter().rposition(|&byte| byte == b'/').unwrap_or(0));
                 last = Seen::Found { layer: 0, path: here.clone(), node: &ROOT };
@@ -137,8 +154,8 @@ impl<'a> Stack<'a> {
                     if let Some(found) = self.through(&here, &rest, *layer, top) {
                         return found;
                     }
-                    let Some(left) = links.checked_sub(1) else { return Seen::Missing };
-                    *links = left;
+                    let Some(left) = effort.links.checked_sub(1) else { return Seen::Missing };
+                    effort.links = left;
                     here = if target.starts_with(b"/") { Vec::new() } else { dir };
                     for part in parts(target).into_iter().rev() {
                         rest.push_front(part);
@@ -146,10 +163,10 @@ impl<'a> Stack<'a> {
                     last = Seen::Found { layer: *layer, path: here.clone(), node: &ROOT };
                 }
                 Node::Hardlink(target) if rest.is_empty() => {
-                    let Some(left) = links.checked_sub(1) else { return Seen::Missing };
-                    *links = left;
+                    let Some(left) = effort.links.checked_sub(1) else { return Seen::Missing };
+                    effort.links = left;
                     // The file it was when the link was made, whatever upper layers have there.
-                    return self.follow(target, layer + 1, links);
+                    return self.follow(target, layer + 1, effort);
                 }
                 Node::Dir { .. } => last = seen,
                 _ if rest.is_empty() => return seen,

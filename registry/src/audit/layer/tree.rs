@@ -13,12 +13,16 @@ pub const OPAQUE: &[u8] = b".wh..wh..opq";
 /// Bytes of the first line of a script that Linux reads (`BINPRM_BUF_SIZE`).
 pub const SCRIPT_BYTES: usize = 256;
 
+/// What a path takes besides its name, in bytes.
+const PATH_BYTES: usize = 64;
+
 /// What one layer puts where. Paths have no leading slash and no `.` or `..`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tree {
     nodes: HashMap<Box<[u8]>, Node>,
     whiteouts: HashSet<Box<[u8]>>,
     opaque: HashSet<Box<[u8]>>,
+    bytes: usize,
     /// Whether the layer was read to its end.
     pub is_whole: bool,
 }
@@ -59,16 +63,24 @@ impl Tree {
     /// Adds an entry. A later one of the same name replaces an earlier one, as unpacking does; a directory keeps what is in it.
     pub fn insert(&mut self, path: &[u8], node: Node) {
         self.imply_parents(path);
+        let held = match &node {
+            Node::Symlink(target) | Node::Hardlink(target) => target.len(),
+            Node::File { body: Some(_), .. } => SCRIPT_BYTES,
+            _ => 0,
+        };
+        self.bytes += PATH_BYTES + path.len() + held;
         self.nodes.insert(path.into(), node);
     }
 
     /// Adds a whiteout of a path of lower layers.
     pub fn white_out(&mut self, path: &[u8]) {
+        self.bytes += PATH_BYTES + path.len();
         self.whiteouts.insert(path.into());
     }
 
     /// Hides what lower layers have in a directory.
     pub fn make_opaque(&mut self, dir: &[u8]) {
+        self.bytes += PATH_BYTES + dir.len();
         self.opaque.insert(dir.into());
     }
 
@@ -90,6 +102,11 @@ impl Tree {
     /// Returns the directories whose content in lower layers it hides, in no order.
     pub fn opaque_dirs(&self) -> impl Iterator<Item = &[u8]> {
         self.opaque.iter().map(|path| &**path)
+    }
+
+    /// Returns about how many bytes of memory it takes; what is there twice counts twice.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Returns the number of paths.
@@ -119,6 +136,7 @@ impl Tree {
             if self.nodes.contains_key(dir) {
                 return;
             }
+            self.bytes += PATH_BYTES + dir.len();
             self.nodes.insert(dir.into(), Node::Dir { has_entry: false });
         }
     }

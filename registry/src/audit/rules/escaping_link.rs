@@ -25,8 +25,11 @@ pub(super) const RULE: Rule = Rule {
     check: Check::Image(check),
 };
 
-/// Links of one image that are followed to find circles.
-const FOLLOWED: usize = 20_000;
+/// Steps through layers that are spent on the links of one layer or image: enough for any distribution, and no more for a
+/// layer that is made to be slow.
+const MOST_STEPS: usize = 4_000_000;
+/// Steps one hard link is reckoned at.
+const STEPS: usize = 8;
 
 fn check(facts: &ImageFacts, _: &Expectations, findings: &mut Findings) {
     let mut dangling = BTreeSet::new();
@@ -42,8 +45,11 @@ fn check(facts: &ImageFacts, _: &Expectations, findings: &mut Findings) {
         let number = layer.uses[0].1;
         let below = Stack::new(&trees[..=number], Trust::SoFar);
         dangling.clear();
-        for (path, node) in layer.facts.tree.nodes() {
-            let Node::Hardlink(target) = node else { continue };
+        let links = layer.facts.tree.nodes().filter_map(|(path, node)| match node {
+            Node::Hardlink(target) => Some((path, target)),
+            _ => None,
+        });
+        for (path, target) in links.take(MOST_STEPS / STEPS / (number + 1)) {
             if below.resolve(target) == Seen::Missing {
                 dangling.insert(path);
             }
@@ -57,8 +63,18 @@ fn check(facts: &ImageFacts, _: &Expectations, findings: &mut Findings) {
         let Some(trees) = layers::trees(facts, &image) else { continue };
         let stack = Stack::new(&trees, Trust::SoFar);
         let links = trees.iter().flatten().flat_map(|tree| tree.nodes());
-        let links = links.filter(|(_, node)| matches!(node, Node::Symlink(_))).take(FOLLOWED);
-        let circles: BTreeSet<&[u8]> = links.map(|(path, _)| path).filter(|path| stack.is_circle(path)).collect();
+        let links = links.filter(|(_, node)| matches!(node, Node::Symlink(_))).map(|(path, _)| path);
+        let (mut circles, mut steps) = (BTreeSet::new(), 0);
+        for path in links {
+            let (is_circle, taken) = stack.is_circle(path);
+            if is_circle {
+                circles.insert(path);
+            }
+            steps += taken * trees.len();
+            if steps > MOST_STEPS {
+                break;
+            }
+        }
         if let Some(noted) = noted(&circles) {
             let message = format!("symbolic links in circles: {}", noted.list());
             findings.add_as(Severity::Warning, image.place(), message).key = "circles".to_owned();

@@ -25,8 +25,8 @@ pub(super) const RULE: Rule = Rule {
     check: Check::Image(check),
 };
 
-/// Paths of one image that are compared.
-const MOST_PATHS: usize = 300_000;
+/// Paths of one image that are looked for in the layers above them.
+const MOST_PATHS: usize = 3_000_000;
 /// Different paths in a hundred that are usual between architectures.
 const USUAL_PERCENT: usize = 2;
 
@@ -63,7 +63,7 @@ fn paths<'a>(facts: &'a ImageFacts, image: &PlatformImage<'_>) -> Option<BTreeSe
 
 /// Returns the files of all layers together, without those whose path names a machine.
 fn visible<'a>(trees: &[Option<&'a Tree>]) -> Option<BTreeSet<&'a [u8]>> {
-    let mut paths = BTreeSet::new();
+    let (mut paths, mut looked) = (BTreeSet::new(), 0);
     for (number, tree) in trees.iter().enumerate() {
         let above: Vec<&Tree> = trees[number + 1..].iter().flatten().copied().collect();
         for (path, node) in tree.iter().flat_map(|tree| tree.nodes()) {
@@ -72,7 +72,8 @@ fn visible<'a>(trees: &[Option<&'a Tree>]) -> Option<BTreeSet<&'a [u8]>> {
                 paths.insert(path);
             }
         }
-        if paths.len() > MOST_PATHS {
+        looked += tree.map_or(0, Tree::len) * (above.len() + 1);
+        if looked > MOST_PATHS {
             return None;
         }
     }
