@@ -9,6 +9,7 @@
 pub mod baseline;
 pub mod binary;
 mod children;
+mod choose;
 pub mod collect;
 mod compare;
 pub mod elsewhere;
@@ -25,6 +26,7 @@ mod merge;
 mod neutral;
 mod places;
 pub mod policy;
+pub mod profile;
 mod referrers;
 pub mod report;
 mod root;

@@ -18,6 +18,7 @@ mod listed;
 mod platforms;
 mod policy;
 mod presence;
+mod profiles;
 mod published;
 mod report;
 mod requests;

@@ -17,6 +17,7 @@ const TABLES: &[fn() -> Vec<Case>] = &[
     crate::consistent::specimens,
     crate::format::specimens,
     crate::hygiene::specimens,
+    crate::profiles::specimens,
     crate::variants::specimens,
 ];
 

@@ -149,7 +149,7 @@ mod tests {
              ^^^^^^^^^^^^^^^^^\nhint: did you mean `required-platforms`?\n\nerror: it must be a whole number, at least 1\n  \
              --> policy.toml:3:14\n  |\n3 | max-layers = \"[2J\" # x\n  |              ^^^^^\n\nerror: unknown profile \
              `zzz`\n  --> policy.toml:4:13\n  |\n4 | profiles = [\"zzz\"]\n  |             ^^^^^\nhint: known: lambda, quay, \
-             docker-20.10, containerd-1.6\n\n3 errors in policy.toml\n"
+             docker-20.10, containerd-1.6, strict\n\n3 errors in policy.toml\n"
         );
     }
 }

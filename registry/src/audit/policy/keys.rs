@@ -8,7 +8,7 @@ use super::Expectations;
 use crate::oci::Platform;
 
 /// Clients a policy may ask an image to get along with.
-pub const PROFILES: [&str; 4] = ["lambda", "quay", "docker-20.10", "containerd-1.6"];
+pub const PROFILES: [&str; 5] = ["lambda", "quay", "docker-20.10", "containerd-1.6", "strict"];
 
 /// A key of a policy.
 #[derive(Debug)]

@@ -84,7 +84,7 @@ pub struct Expectations {
     pub require_provenance: bool,
     /// Whether an image must be an index.
     pub require_index: bool,
-    /// Clients that must get along with it: `lambda`, `quay`, `docker-20.10`, `containerd-1.6`.
+    /// Clients that must get along with it: `lambda`, `quay`, `docker-20.10`, `containerd-1.6`, `strict`.
     pub profiles: Vec<String>,
     /// How far apart platforms may have been created.
     pub created_spread: Duration,

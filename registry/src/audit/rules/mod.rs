@@ -9,6 +9,9 @@ mod base_drift;
 mod base_not_allowed;
 mod broken_layer;
 mod compression_mismatch;
+mod client_cannot_read;
+mod client_picks_another;
+mod client_picks_nothing;
 mod config_drift;
 mod created_apart;
 mod dangling_child;
@@ -99,6 +102,9 @@ static ALL: &[Rule] = &[
     base_not_allowed::RULE,
     broken_layer::RULE,
     compression_mismatch::RULE,
+    client_cannot_read::RULE,
+    client_picks_another::RULE,
+    client_picks_nothing::RULE,
     config_drift::RULE,
     created_apart::RULE,
     dangling_child::RULE,
