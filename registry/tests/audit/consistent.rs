@@ -180,7 +180,8 @@ async fn a_base_is_told_by_name_digest_and_first_step() {
 
 #[tokio::test]
 async fn sizes_are_compared_from_a_size_that_tells() {
-    let cases: [(&[(usize, u64)], &[(&str, &str, &str)]); 5] = [
+    type Row = (&'static [(usize, u64)], &'static [(&'static str, &'static str, &'static str)]);
+    let cases: [Row; 5] = [
         (&[(0, 100), (1, 4454), (0, 50), (1, 765)], &[("size-disparity", "warning", "linux/arm64")]),
         (&[(0, 100), (1, 200), (0, 100), (1, 90)], &[]),
         // 1 MiB and 12 MiB say nothing.
@@ -203,5 +204,5 @@ async fn sizes_are_compared_from_a_size_that_tells() {
 async fn another_number_of_layers_is_worth_knowing() {
     let findings = audit(&one_layer_less()).await.findings;
     assert_eq!(brief(&findings), [("layer-count-drift", "info", "linux/riscv64")]);
-    assert_eq!(findings[0].message, "1 layers, but 2 on linux/amd64");
+    assert_eq!(findings[0].message, "1 layer, but 2 on linux/amd64");
 }

@@ -26,7 +26,7 @@ pub(crate) fn specimens() -> Vec<Case> {
         plain("unknown-layer-type", layer_type("application/vnd.oci.image.layer.v1.tar+bzip2")),
         plain("layer-count-mismatch", config(|config| pop(&mut config["rootfs"]["diff_ids"]))),
         plain("history-mismatch", config(|config| pop(&mut config["history"]))),
-        plain("windows-os-version", windows(|part| without_version(part))),
+        plain("windows-os-version", windows(without_version)),
     ]
 }
 
@@ -132,12 +132,12 @@ async fn one_family_of_media_types_is_healthy_whichever_it_is() {
 async fn mixed_families_are_told_by_index_and_by_manifest() {
     let found = findings(&docker_child()).await;
     assert_eq!(brief(&found), [("mixed-media-types", "warning", "-")]);
-    assert_eq!(found[0].message, "an OCI index with 1 Docker manifests");
+    assert_eq!(found[0].message, "an OCI index with 1 Docker manifest");
 
     let layer = layer_type(media_type::DOCKER_LAYER_GZIP);
     let found = findings(&layer).await;
     assert_eq!(brief(&found), [("mixed-media-types", "warning", "linux/arm64")]);
-    assert_eq!(found[0].message, "an OCI manifest with 1 Docker parts");
+    assert_eq!(found[0].message, "an OCI manifest with 1 Docker part");
 }
 
 #[tokio::test]
@@ -219,7 +219,7 @@ async fn layers_clients_do_not_unpack_are_named_by_number() {
 async fn layers_diff_ids_and_history_must_be_as_many() {
     let found = findings(&config(|config| pop(&mut config["rootfs"]["diff_ids"]))).await;
     assert_eq!(brief(&found), [("layer-count-mismatch", "error", "linux/arm64")]);
-    assert_eq!(found[0].message, "2 layers, but 1 diff_ids");
+    assert_eq!(found[0].message, "2 layers, but 1 diff_id");
     let found = findings(&config(|config| pop(&mut config["history"]))).await;
     assert_eq!(brief(&found), [("history-mismatch", "warning", "linux/arm64")]);
     let found = findings(&config(|config| config["history"] = Value::Null)).await;

@@ -39,7 +39,7 @@ fn check(facts: &ImageFacts, _: &Expectations, findings: &mut Findings) {
         if is_shared && differ(&group, digest, str::to_owned, ("digest", "the base has the digest"), findings) {
             continue;
         }
-        differ(&group, first_step, |step| neutral(step), ("history", "the history begins with"), findings);
+        differ(&group, first_step, neutral, ("history", "the history begins with"), findings);
     }
 }
 

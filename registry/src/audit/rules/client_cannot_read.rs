@@ -9,7 +9,7 @@ use crate::audit::policy::Expectations;
 use crate::audit::profile::{Choice, Profile};
 use crate::audit::rule::{Check, Cost, Group, Rule};
 
-use super::words::{bytes, place};
+use super::words::{bytes, place, plural};
 
 pub(super) const RULE: Rule = Rule {
     id: "client-cannot-read",
@@ -103,7 +103,7 @@ fn image(profile: &Profile, image: &PlatformImage<'_>, add: &mut dyn FnMut(&str,
     let count = unread.len();
     unread.dedup();
     if let Some(kind) = unread.first() {
-        add("layers", format!("{client} does not read {count} of {} layers: {kind}", layers.len()));
+        add("layers", format!("{client} does not read {count} of {}: {kind}", plural(layers.len(), "layer")));
     }
     if profile.max_layers.is_some_and(|most| layers.len() > most) {
         let most = profile.max_layers.unwrap_or_default();

@@ -2,10 +2,12 @@
 
 use crate::audit::compare::brief;
 use crate::audit::facts::ImageFacts;
-use crate::audit::finding::{Findings, Place, Severity};
+use crate::audit::finding::{Findings, Severity};
 use crate::audit::policy::Expectations;
 use crate::audit::rule::{Check, Cost, Group, Rule};
 use crate::oci::media_type::is_nondistributable;
+
+use super::words::{and_more, place};
 
 use super::embedded_data::within;
 
@@ -24,10 +26,10 @@ pub(super) const RULE: Rule = Rule {
 
 fn check(facts: &ImageFacts, _: &Expectations, findings: &mut Findings) {
     for entry in facts.entries() {
-        for descriptor in within(entry).into_iter().filter(|one| !is_nondistributable(&one.media_type)) {
-            if let Some(url) = descriptor.urls.first() {
-                findings.add(Place::digest(&descriptor.digest), format!("it may be fetched from {}", brief(url)));
-            }
-        }
+        let parts = within(entry).into_iter().filter(|one| !is_nondistributable(&one.media_type));
+        let mut elsewhere = parts.filter_map(|one| Some((&one.digest, one.urls.first()?)));
+        let Some((digest, url)) = elsewhere.next() else { continue };
+        let message = format!("{digest} may be fetched from {}", brief(url));
+        findings.add(place(entry), and_more(message, elsewhere.count()));
     }
 }

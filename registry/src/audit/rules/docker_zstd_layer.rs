@@ -6,6 +6,8 @@ use crate::audit::policy::Expectations;
 use crate::audit::rule::{Check, Cost, Group, Rule};
 use crate::oci::media_type::DOCKER_LAYER_ZSTD;
 
+use super::words::some_are;
+
 pub(super) const RULE: Rule = Rule {
     id: "docker-zstd-layer",
     title: "layers are compressed with zstd under Docker's media type, which no specification has",
@@ -32,8 +34,7 @@ fn check(facts: &ImageFacts, _: &Expectations, findings: &mut Findings) {
         let layers = &image.manifest.view.layers;
         let count = layers.iter().filter(|layer| layer.media_type == DOCKER_LAYER_ZSTD).count();
         if count > 0 {
-            findings
-                .add(image.place(), format!("{count} of {} layers are of the type {DOCKER_LAYER_ZSTD}", layers.len()));
+            findings.add(image.place(), format!("{} of the type {DOCKER_LAYER_ZSTD}", some_are(count, layers.len())));
         }
     }
 }

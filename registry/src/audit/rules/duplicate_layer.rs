@@ -8,6 +8,8 @@ use crate::audit::policy::Expectations;
 use crate::audit::rule::{Check, Cost, Group, Rule};
 use crate::oci::Digest;
 
+use super::words::and_more;
+
 pub(super) const RULE: Rule = Rule {
     id: "duplicate-layer",
     title: "a layer is applied more than once",
@@ -28,12 +30,13 @@ const TINY: u64 = 4096;
 fn check(facts: &ImageFacts, _: &Expectations, findings: &mut Findings) {
     for image in facts.platforms() {
         let mut first: HashMap<&Digest, usize> = HashMap::new();
-        for (number, layer) in image.manifest.view.layers.iter().enumerate().filter(|(_, layer)| layer.size >= TINY) {
+        let layers = image.manifest.view.layers.iter().enumerate().filter(|(_, layer)| layer.size >= TINY);
+        let mut again = layers.filter_map(|(number, layer)| {
             let earlier = *first.entry(&layer.digest).or_insert(number);
-            if earlier != number {
-                let message = format!("layer {} is layer {} again", number + 1, earlier + 1);
-                findings.add(image.place(), message).key = format!("layer {}", number + 1);
-            }
-        }
+            (earlier != number).then_some((number, earlier))
+        });
+        let Some((number, earlier)) = again.next() else { continue };
+        let message = format!("layer {} is layer {} again", number + 1, earlier + 1);
+        findings.add(image.place(), and_more(message, again.count()));
     }
 }

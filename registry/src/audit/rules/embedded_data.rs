@@ -4,10 +4,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::audit::facts::{Entry, ImageFacts, Node};
-use crate::audit::finding::{Findings, Place, Severity};
+use crate::audit::finding::{Findings, Severity};
 use crate::audit::policy::Expectations;
 use crate::audit::rule::{Check, Cost, Group, Rule};
 use crate::oci::Descriptor;
+
+use super::words::{and_more, place};
 
 pub(super) const RULE: Rule = Rule {
     id: "embedded-data",
@@ -24,12 +26,10 @@ pub(super) const RULE: Rule = Rule {
 
 fn check(facts: &ImageFacts, _: &Expectations, findings: &mut Findings) {
     for entry in facts.entries() {
-        for descriptor in within(entry) {
-            let Some(data) = &descriptor.data else { continue };
-            if let Some(problem) = problem(descriptor, data) {
-                findings.add(Place::digest(&descriptor.digest), problem);
-            }
-        }
+        let parts = within(entry).into_iter();
+        let mut wrong = parts.filter_map(|one| Some((&one.digest, problem(one, one.data.as_deref()?)?)));
+        let Some((digest, problem)) = wrong.next() else { continue };
+        findings.add(place(entry), and_more(format!("{digest}: {problem}"), wrong.count()));
     }
 }
 

@@ -6,6 +6,8 @@ use crate::audit::policy::Expectations;
 use crate::audit::rule::{Check, Cost, Group, Rule};
 use crate::oci::Digest;
 
+use super::words::some_are;
+
 pub(super) const RULE: Rule = Rule {
     id: "empty-layer",
     title: "layers are empty: each costs a request and a mount, for nothing",
@@ -30,7 +32,7 @@ fn check(facts: &ImageFacts, _: &Expectations, findings: &mut Findings) {
         let ids = &config.view.rootfs.diff_ids;
         let count = ids.iter().filter(|id| **id == empty).count();
         if count > 0 {
-            findings.add(image.place(), format!("{count} of {} layers are empty", ids.len()));
+            findings.add(image.place(), format!("{} empty", some_are(count, ids.len())));
         }
     }
 }

@@ -6,6 +6,8 @@ use crate::audit::policy::Expectations;
 use crate::audit::rule::{Check, Cost, Group, Rule};
 use crate::oci::media_type::is_nondistributable;
 
+use super::words::some_are;
+
 pub(super) const RULE: Rule = Rule {
     id: "foreign-layer",
     title: "a layer is marked as not to be uploaded, so that it is fetched from elsewhere or not at all",
@@ -26,7 +28,7 @@ fn check(facts: &ImageFacts, _: &Expectations, findings: &mut Findings) {
         let layers = &image.manifest.view.layers;
         let count = layers.iter().filter(|layer| is_nondistributable(&layer.media_type)).count();
         if count > 0 {
-            findings.add(image.place(), format!("{count} of {} layers are foreign", layers.len()));
+            findings.add(image.place(), format!("{} foreign", some_are(count, layers.len())));
         }
     }
 }

@@ -5,6 +5,8 @@ use crate::audit::finding::{Findings, Severity};
 use crate::audit::policy::Expectations;
 use crate::audit::rule::{Check, Cost, Group, Rule};
 
+use super::words::plural;
+
 pub(super) const RULE: Rule = Rule {
     id: "history-mismatch",
     title: "the history has another number of steps with a layer than the manifest has layers",
@@ -37,7 +39,10 @@ fn check(facts: &ImageFacts, _: &Expectations, findings: &mut Findings) {
                 "absent".clone_into(&mut findings.add_as(Severity::Info, image.place(), "no history".to_owned()).key);
             }
             false => {
-                findings.add(image.place(), format!("{layers} layers, but {steps} steps of the history made one"));
+                findings.add(
+                    image.place(),
+                    format!("{}, but {} of the history made one", plural(layers, "layer"), plural(steps, "step")),
+                );
             }
         }
     }

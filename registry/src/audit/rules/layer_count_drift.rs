@@ -6,6 +6,8 @@ use crate::audit::finding::{Findings, Severity};
 use crate::audit::policy::Expectations;
 use crate::audit::rule::{Check, Cost, Group, Rule};
 
+use super::words::plural;
+
 pub(super) const RULE: Rule = Rule {
     id: "layer-count-drift",
     title: "platforms of one image have different numbers of layers",
@@ -25,7 +27,7 @@ fn check(facts: &ImageFacts, _: &Expectations, findings: &mut Findings) {
         let counts: Vec<usize> = group.iter().map(|image| image.manifest.view.layers.len()).collect();
         let like = usual(&counts);
         for (image, count) in group.iter().zip(&counts).filter(|(_, count)| **count != counts[like]) {
-            let message = format!("{count} layers, but {} on {}", counts[like], group[like].platform());
+            let message = format!("{}, but {} on {}", plural(*count, "layer"), counts[like], group[like].platform());
             findings.add(image.place(), message);
         }
     }

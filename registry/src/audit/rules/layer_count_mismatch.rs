@@ -5,6 +5,8 @@ use crate::audit::finding::{Findings, Severity};
 use crate::audit::policy::Expectations;
 use crate::audit::rule::{Check, Cost, Group, Rule};
 
+use super::words::plural;
+
 pub(super) const RULE: Rule = Rule {
     id: "layer-count-mismatch",
     title: "the manifest has another number of layers than the configuration has diff_ids",
@@ -24,7 +26,7 @@ fn check(facts: &ImageFacts, _: &Expectations, findings: &mut Findings) {
         let Some(config) = image.config else { continue };
         let (layers, ids) = (image.manifest.view.layers.len(), config.view.rootfs.diff_ids.len());
         if layers != ids {
-            findings.add(image.place(), format!("{layers} layers, but {ids} diff_ids"));
+            findings.add(image.place(), format!("{}, but {}", plural(layers, "layer"), plural(ids, "diff_id")));
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::audit::finding::{Findings, Severity};
 use crate::audit::policy::Expectations;
 use crate::audit::rule::{Check, Cost, Group, Rule};
 
-use super::words::bytes;
+use super::words::{and_more, bytes};
 
 pub(super) const RULE: Rule = Rule {
     id: "layer-too-large",
@@ -26,11 +26,10 @@ const USUAL: u64 = 10_000_000_000;
 fn check(facts: &ImageFacts, wanted: &Expectations, findings: &mut Findings) {
     let most = wanted.max_layer_bytes.unwrap_or(USUAL);
     for image in facts.platforms() {
-        for (number, layer) in image.manifest.view.layers.iter().enumerate() {
-            if layer.size > most {
-                let message = format!("layer {} has {}, more than {}", number + 1, bytes(layer.size), bytes(most));
-                findings.add(image.place(), message).key = format!("layer {}", number + 1);
-            }
-        }
+        let layers = image.manifest.view.layers.iter().enumerate();
+        let mut large = layers.filter(|(_, layer)| layer.size > most);
+        let Some((number, first)) = large.next() else { continue };
+        let message = format!("layer {} is of {}, more than {}", number + 1, bytes(first.size), bytes(most));
+        findings.add(image.place(), and_more(message, large.count()));
     }
 }

@@ -6,7 +6,7 @@ use crate::audit::policy::Expectations;
 use crate::audit::rule::{Check, Cost, Group, Rule};
 use crate::oci::Descriptor;
 
-use super::words::place;
+use super::words::{place, plural};
 
 pub(super) const RULE: Rule = Rule {
     id: "mixed-media-types",
@@ -40,10 +40,9 @@ enum Family {
 
 impl Family {
     fn of(media_type: &str) -> Option<Self> {
-        let begins = |prefix: &&str| media_type.starts_with(prefix);
         match media_type {
             _ if media_type.starts_with("application/vnd.oci.image.") => Some(Self::Oci),
-            _ if DOCKER.iter().any(|prefix| begins(prefix)) => Some(Self::Docker),
+            _ if DOCKER.iter().any(|prefix| media_type.starts_with(prefix)) => Some(Self::Docker),
             _ => None,
         }
     }
@@ -81,7 +80,8 @@ fn check(facts: &ImageFacts, wanted: &Expectations, findings: &mut Findings) {
                 let parts = std::iter::once(&manifest.view.config).chain(&manifest.view.layers);
                 let Some((own, foreign)) = foreign(manifest.raw.media_type(), parts) else { continue };
                 let (own, other) = (own.name(), own.other().name());
-                let message = format!("{article} {own} manifest with {foreign} {other} parts", article = article(own));
+                let message =
+                    format!("{} {own} manifest with {}", article(own), plural(foreign, &format!("{other} part")));
                 "manifest".clone_into(&mut findings.add_as(severity, place(entry), message).key);
             }
             _ => {}
@@ -92,7 +92,7 @@ fn check(facts: &ImageFacts, wanted: &Expectations, findings: &mut Findings) {
 fn index(entry: &Entry, index: &IndexFacts, severity: Severity, findings: &mut Findings) {
     let Some((own, foreign)) = foreign(index.raw.media_type(), &index.view.manifests) else { return };
     let (own, other) = (own.name(), own.other().name());
-    let message = format!("{} {own} index with {foreign} {other} manifests", article(own));
+    let message = format!("{} {own} index with {}", article(own), plural(foreign, &format!("{other} manifest")));
     "index".clone_into(&mut findings.add_as(severity, Place::digest(&entry.descriptor.digest), message).key);
 }
 

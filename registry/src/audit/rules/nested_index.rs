@@ -24,8 +24,12 @@ pub(super) const RULE: Rule = Rule {
 fn check(facts: &ImageFacts, _: &Expectations, findings: &mut Findings) {
     for entry in facts.entries().into_iter().skip(1) {
         if let Node::Index(index) = &entry.node {
-            let message = format!("an index of {} entries within the index", index.children.len());
+            let message = format!("an index within the index, with {}", entries(index.children.len()));
             findings.add(place(entry), message);
         }
     }
+}
+
+fn entries(count: usize) -> String {
+    if count == 1 { "1 entry".to_owned() } else { format!("{count} entries") }
 }

@@ -7,6 +7,8 @@ use crate::audit::policy::Expectations;
 use crate::audit::rule::{Check, Cost, Group, Rule};
 use crate::oci::media_type::layer_compression;
 
+use super::words::and_more;
+
 pub(super) const RULE: Rule = Rule {
     id: "unknown-layer-type",
     title: "a layer is of a media type that clients do not unpack",
@@ -23,15 +25,19 @@ pub(super) const RULE: Rule = Rule {
 
 fn check(facts: &ImageFacts, _: &Expectations, findings: &mut Findings) {
     for image in facts.platforms() {
-        for (number, layer) in image.manifest.view.layers.iter().enumerate() {
-            let plain = layer.media_type.strip_suffix("+encrypted");
-            if layer_compression(&layer.media_type).is_some() {
-                continue;
-            }
-            let is_encrypted = plain.is_some_and(|plain| layer_compression(plain).is_some());
-            let severity = if is_encrypted { Severity::Info } else { Severity::Error };
-            let message = format!("layer {} is of the type \"{}\"", number + 1, brief(&layer.media_type));
-            findings.add_as(severity, image.place(), message).key = format!("layer {}", number + 1);
+        for (is_encrypted, severity) in [(false, Severity::Error), (true, Severity::Info)] {
+            let layers = image.manifest.view.layers.iter().enumerate();
+            let mut odd = layers.filter(|(_, layer)| kind(&layer.media_type) == Some(is_encrypted));
+            let Some((number, first)) = odd.next() else { continue };
+            let message = format!("layer {} is of the type \"{}\"", number + 1, brief(&first.media_type));
+            let key = if is_encrypted { "encrypted" } else { "unknown" };
+            key.clone_into(&mut findings.add_as(severity, image.place(), and_more(message, odd.count())).key);
         }
     }
+}
+
+/// Whether a media type that is no layer's is that of an encrypted one.
+fn kind(media_type: &str) -> Option<bool> {
+    let is_layer = |media_type: &str| layer_compression(media_type).is_some();
+    (!is_layer(media_type)).then(|| media_type.strip_suffix("+encrypted").is_some_and(is_layer))
 }

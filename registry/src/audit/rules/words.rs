@@ -43,6 +43,19 @@ pub(super) fn plural(count: usize, name: &str) -> String {
     format!("{count} {name}{}", if count == 1 { "" } else { "s" })
 }
 
+/// Returns how many of so many there are, as a subject with its verb: `1 of 2 layers is`, `2 of 3 layers are`.
+pub(super) fn some_are(count: usize, all: usize) -> String {
+    format!("{count} of {} {}", plural(all, "layer"), if count == 1 { "is" } else { "are" })
+}
+
+/// Returns what is said of the first of several, and how many more there are.
+pub(super) fn and_more(message: String, more: usize) -> String {
+    match more {
+        0 => message,
+        more => format!("{message}; so {} {more} more", if more == 1 { "is" } else { "are" }),
+    }
+}
+
 /// Returns bytes as `999 B`, `12.3 kB`, `4.5 GB` (powers of 1000).
 pub(super) fn bytes(count: u64) -> String {
     let (mut value, mut unit) = (count as f64, "B");
@@ -58,6 +71,17 @@ pub(super) fn bytes(count: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_is_not_many() {
+        assert_eq!(some_are(1, 2), "1 of 2 layers is");
+        assert_eq!(some_are(1, 1), "1 of 1 layer is");
+        assert_eq!(some_are(2, 3), "2 of 3 layers are");
+        assert_eq!(
+            ["x", "x; so is 1 more", "x; so are 2 more"].map(str::to_owned),
+            [0, 1, 2].map(|more| and_more("x".into(), more))
+        );
+    }
 
     #[test]
     fn counts_are_written_as_people_read_them() {
