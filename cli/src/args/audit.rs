@@ -23,6 +23,9 @@ pub struct AuditArgs {
     /// What is read
     #[command(flatten)]
     pub scope: ScopeArgs,
+    /// What is asked beyond the images
+    #[command(flatten)]
+    pub beyond: BeyondArgs,
     /// How the report is written
     #[command(flatten)]
     pub output: AuditOutput,
@@ -49,6 +52,23 @@ pub struct ScopeArgs {
     /// Read every layer, and all of the above
     #[arg(long)]
     pub deep: bool,
+}
+
+/// What an audit asks beyond the images that are audited.
+#[derive(Debug, Clone, Args)]
+pub struct BeyondArgs {
+    /// Ask registries whether the bases that images name were updated, or are gone
+    #[arg(long)]
+    pub bases: bool,
+    /// Compare what is audited with this repository, of which it is a mirror, by digests alone
+    #[arg(long, value_name = "REPO")]
+    pub mirror_of: Option<String>,
+    /// Ask for each tag again at the end: one that has moved meanwhile is told
+    #[arg(long)]
+    pub recheck: bool,
+    /// Hold tags to where they lead in an earlier report (--format json)
+    #[arg(long, value_name = "REPORT")]
+    pub unmoved_since: Option<std::path::PathBuf>,
 }
 
 /// What else can be done with rules.

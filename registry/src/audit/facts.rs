@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::binary::BinaryFacts;
 use super::finding::Unchecked;
 use super::layer::LayerFacts;
+pub use super::tag_facts::{Difference, MirrorFacts, MovedTag, Since, TagFacts};
 use crate::oci::config::RunConfig;
 use crate::oci::index_builder::{ATTESTATION_MANIFEST, REFERENCE_TYPE};
 use crate::oci::{
@@ -51,8 +52,25 @@ pub struct ImageFacts {
     pub binaries: Option<HashMap<Digest, BinaryFacts>>,
     /// What is in each layer that could be read, where layers were read.
     pub layers: Option<HashMap<Digest, Arc<LayerFacts>>>,
+    /// What became of the bases it names, where they were asked for.
+    pub bases: Option<Vec<BaseFacts>>,
     /// What could not be asked.
     pub unchecked: Vec<Unchecked>,
+}
+
+/// What became of a base.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseFacts {
+    /// As the image names it.
+    pub name: String,
+    /// What it was built on.
+    pub digest: Digest,
+    /// Where the name leads now, that of a platform if it has it; none: the tag is gone.
+    pub now: Option<Digest>,
+    /// Whether what it was built on can be pulled.
+    pub is_there: bool,
+    /// Manifests of the platforms that were built on it.
+    pub images: Vec<Digest>,
 }
 
 /// A descriptor and what it leads to.
@@ -252,7 +270,16 @@ impl Entry {
 impl ImageFacts {
     /// Returns what a name leads to, and nothing beyond.
     pub fn new(name: ImageName, root: Entry) -> Self {
-        Self { name, root, blobs: None, referrers: None, binaries: None, layers: None, unchecked: Vec::new() }
+        Self {
+            name,
+            root,
+            blobs: None,
+            referrers: None,
+            binaries: None,
+            bases: None,
+            layers: None,
+            unchecked: Vec::new(),
+        }
     }
 
     /// Returns every entry, the root first, each before its children.
@@ -307,12 +334,22 @@ pub struct ReferrerFacts {
     pub cosign_tags: Vec<String>,
     /// Those of the lists that are not there themselves.
     pub missing: Vec<Digest>,
+    /// Those of the lists whose manifest says that it is about something else, or about nothing.
+    pub foreign: Vec<Digest>,
     /// Manifests of those that the tag lists, and of those whose entry does not say what they are.
     pub read: HashMap<Digest, Manifest>,
     /// Manifests of cosign's tags, where the tag does not say what they are.
     pub tagged: HashMap<String, Manifest>,
     /// Something could not be asked: there may be more.
     pub unchecked: bool,
+}
+
+impl ReferrerFacts {
+    /// Returns what refers to the manifest in one of the lists: what is there, and about it.
+    pub fn real<'a>(&'a self, list: &'a Option<Vec<Descriptor>>) -> impl Iterator<Item = &'a Descriptor> {
+        let is_real = |digest: &Digest| !self.missing.contains(digest) && !self.foreign.contains(digest);
+        list.iter().flatten().filter(move |entry| is_real(&entry.digest))
+    }
 }
 
 /// What is known of a repository as a whole.
@@ -326,6 +363,16 @@ pub struct RepositoryFacts {
     pub truncated: bool,
     /// What each tag that was read leads to.
     pub roots: HashMap<String, Digest>,
-    /// Every manifest that was read in it.
+    /// Every manifest that was read in it, where referrers are asked for.
     pub manifests: std::collections::HashSet<Digest>,
+    /// The images its tags lead to, in the order of tags.
+    pub images: Vec<TagFacts>,
+    /// What tags of signatures and lists of referrers are about, and is not there.
+    pub gone_subjects: std::collections::HashSet<Digest>,
+    /// Tags that do not lead where they led.
+    pub moved: Vec<MovedTag>,
+    /// How it differs from what it is a mirror of, where that was asked for.
+    pub mirror: Option<MirrorFacts>,
+    /// What could not be asked.
+    pub unchecked: Vec<Unchecked>,
 }

@@ -7,6 +7,7 @@
 //! Adding a rule is a file under `rules` and a line in its table.
 
 pub mod baseline;
+mod bases;
 pub mod binary;
 mod children;
 mod choose;
@@ -23,18 +24,21 @@ pub mod inventory;
 mod judged;
 pub mod layer;
 mod merge;
+mod mirror;
 mod neutral;
 mod places;
 pub mod policy;
 pub mod profile;
 mod referrers;
 pub mod report;
+mod repository;
 mod root;
 pub mod rule;
 mod rules;
 pub mod run;
 mod scale;
 pub mod select;
+pub mod tag_facts;
 mod work;
 
 pub use baseline::Comparison;
@@ -44,7 +48,7 @@ pub use policy::{Expectations, Policy};
 pub use referrers::is_about_another;
 pub use report::{ImageReport, PlatformReport, PlatformState, Report, RepositoryReport, Stats};
 pub use rule::{Cost, Group, Rule};
-pub use rules::{judge, rule, rules};
-pub use run::{Auditor, Job, Options, Progress, Scope, TRUST};
+pub use rules::{judge, judge_repository, rule, rules};
+pub use run::{Auditor, Beyond, Job, Options, Progress, Scope, TRUST};
 pub(crate) use scale::SEEN;
 pub use scale::{Checkpoint, Shard, ShardError, dirs};

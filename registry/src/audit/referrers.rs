@@ -21,6 +21,8 @@ use crate::verify::SourceError;
 const PARALLEL: usize = 8;
 /// Referrers of one manifest that are read; more are only counted.
 const MOST_READ: usize = 64;
+/// From so many images on the list of a repository's tags is worth its pages.
+const WORTH_A_LIST: usize = 16;
 /// What cosign appends to a tag made of a digest (cosign, `pkg/oci/remote`).
 pub(super) const COSIGN: [&str; 3] = ["sig", "att", "sbom"];
 
@@ -29,6 +31,8 @@ pub(super) const COSIGN: [&str; 3] = ["sig", "att", "sbom"];
 pub(super) struct Discovery {
     /// Whether there is an API, as the first manifest that was asked about showed.
     api: OnceCell<bool>,
+    /// Whether tags are listed where they were not.
+    lists: bool,
     /// Those of its tags that are made of a digest; none where they cannot be listed in full.
     tags: OnceCell<Option<BTreeSet<String>>>,
 }
@@ -111,11 +115,20 @@ impl Discovery {
     /// Of a repository whose tags were listed in full.
     pub(super) fn with_tags(tags: BTreeSet<String>) -> Self {
         let tags = OnceCell::new_with(Some(Some(tags)));
-        Self { api: OnceCell::new(), tags }
+        Self { tags, ..Self::default() }
+    }
+
+    /// Of a repository of which so many images are audited: for a few it costs less to ask for the tags of each than to list
+    /// all there are.
+    pub(super) fn of(images: usize) -> Self {
+        Self { lists: images >= WORTH_A_LIST, ..Self::default() }
     }
 
     async fn tags(&self, registry: &Registry, at: &Reference) -> Option<&BTreeSet<String>> {
         let list = self.tags.get_or_init(|| async {
+            if !self.lists {
+                return None;
+            }
             let list = registry.tags(at).await.ok().filter(|list| !list.truncated)?;
             Some(list.tags.into_iter().filter(|tag| is_about_digest(tag)).collect())
         });
@@ -131,7 +144,7 @@ pub(super) async fn look(place: Place<'_>, collector: &Collector, facts: &mut Im
             Place::Layout(local) => Asked { facts: local.about(&digest), ..Asked::default() },
             Place::Repository { registry, at, discovery } => {
                 let looking = Looking { registry, at, discovery, collector, subject: &digest };
-                looking.look().await
+                Box::pin(looking.look()).await
             }
         };
         (digest, asked)
@@ -173,19 +186,19 @@ struct Looking<'a> {
 impl Looking<'_> {
     async fn look(&self) -> Asked {
         let mut asked = Asked::default();
-        self.by_api(&mut asked).await;
+        Box::pin(self.by_api(&mut asked)).await;
         let tags = self.discovery.tags(self.registry, self.at).await;
         let name = fallback_tag(self.subject);
         if tags.is_none_or(|tags| tags.contains(&name)) {
-            self.by_tag(&name, &mut asked).await;
+            Box::pin(self.by_tag(&name, &mut asked)).await;
         }
         for suffix in COSIGN {
             let tag = format!("{name}.{suffix}");
             if tags.is_none_or(|tags| tags.contains(&tag)) {
-                self.cosign(tag, suffix, tags.is_some(), &mut asked).await;
+                Box::pin(self.cosign(tag, suffix, tags.is_some(), &mut asked)).await;
             }
         }
-        self.read(&mut asked).await;
+        Box::pin(self.read(&mut asked)).await;
         asked
     }
 
@@ -275,9 +288,13 @@ impl Looking<'_> {
         let read: Vec<_> = iter(reading).buffered(PARALLEL).collect().await;
         for (digest, found) in read {
             match found {
-                Ok(manifest) if *manifest.digest() == digest => {
-                    asked.facts.read.extend(manifest.view().ok().map(|view| (digest, view)));
-                }
+                Ok(manifest) if *manifest.digest() == digest => match manifest.view() {
+                    // The list is anybody's claim, the manifest is the artifact's own.
+                    Ok(view) if view.subject().is_some_and(|about| about.digest == *self.subject) => {
+                        drop(asked.facts.read.insert(digest, view));
+                    }
+                    _ => asked.facts.foreign.push(digest),
+                },
                 Ok(_) => self.unchecked(asked, format!("{digest} is answered with other bytes")),
                 Err(SourceError::Missing(_)) => asked.facts.missing.push(digest),
                 Err(error) => self.unchecked(asked, in_full(&error)),

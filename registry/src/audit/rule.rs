@@ -32,7 +32,6 @@ pub(super) enum Check {
     /// One image at a time.
     Image(fn(&ImageFacts, &Expectations, &mut Findings)),
     /// A repository as a whole, after all of its images.
-    #[expect(dead_code, reason = "rules over tag lists")]
     Repository(fn(&RepositoryFacts, &Expectations, &mut Findings)),
 }
 

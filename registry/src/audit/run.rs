@@ -2,12 +2,14 @@
 //!
 //! Owns: what is read for which scope, how many images at once, and the report. Never: judges, or decides an exit code.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::bases::Bases;
 use super::elsewhere::Elsewhere;
 use super::inventory::Gatherer;
 use super::layer::library::Library;
@@ -18,7 +20,7 @@ use super::scale::{Checkpoint, Shard};
 use super::select::TagFilter;
 use super::work::Run;
 use crate::client::Registry;
-use crate::oci::{RawManifest, Reference};
+use crate::oci::{Digest, RawManifest, Reference};
 use crate::resolve::ManifestCache;
 use crate::verify::ContentSource;
 
@@ -37,6 +39,19 @@ pub struct Scope {
     pub binaries: bool,
     /// Every layer.
     pub layers: bool,
+}
+
+/// What is asked beyond the images that are audited.
+#[derive(Debug, Clone, Default)]
+pub struct Beyond {
+    /// Ask registries for the bases that images name.
+    pub bases: bool,
+    /// The repository that each audited one is a mirror of.
+    pub mirror_of: Option<Reference>,
+    /// Ask for each tag again at the end, whether it has moved.
+    pub recheck: bool,
+    /// Where tags led earlier, by `host/name:tag`.
+    pub earlier: BTreeMap<String, Digest>,
 }
 
 /// Something to audit.
@@ -114,6 +129,8 @@ pub struct Auditor {
     pub(super) inventory: Option<Arc<Gatherer>>,
     /// Where else what is missing is looked for.
     pub(super) elsewhere: Option<Elsewhere>,
+    pub(super) beyond: Beyond,
+    pub(super) bases: Option<Arc<Bases>>,
 }
 
 impl Auditor {
@@ -132,6 +149,8 @@ impl Auditor {
             tags,
             inventory: None,
             elsewhere: None,
+            beyond: Beyond::default(),
+            bases: None,
         }
     }
 
@@ -139,6 +158,13 @@ impl Auditor {
     #[must_use]
     pub fn with_tags(self, tags: TagFilter) -> Self {
         Self { tags, ..self }
+    }
+
+    /// Returns the same auditor, which asks more.
+    #[must_use]
+    pub fn beyond(self, beyond: Beyond) -> Self {
+        let bases = beyond.bases.then(|| Arc::new(Bases::new(&self.registry)));
+        Self { beyond, bases, ..self }
     }
 
     /// Returns the same auditor with other options.
@@ -173,6 +199,7 @@ impl Auditor {
     pub(super) fn checkpoint(&self) -> Option<Checkpoint> {
         let Checkpoint { dir, asked, resume } = self.options.checkpoint.clone()?;
         let asked = format!("{asked}\n{:?}\n{:?}\n{:?}\n{:?}", self.policy, self.scope, self.options.shard, self.tags);
+        let asked = format!("{asked}\n{:?}", self.beyond);
         Some(Checkpoint { dir, asked, resume })
     }
 

@@ -18,9 +18,10 @@ use super::grouping::{Names, Place, Remote, grouped};
 use super::referrers::Local;
 use super::report::{ImageReport, Report, RepositoryReport};
 use super::root::Root;
-use super::rules::{dangling_tag, judge};
+use super::rules::{dangling_tag, judge, judge_repository};
 use super::run::{Auditor, Job, Progress};
 use super::scale::{Objects, Seen, Spool};
+use crate::client::TagList;
 use crate::oci::{Descriptor, RawManifest, Reference};
 use crate::transfer::RegistrySource;
 use crate::verify::ContentSource;
@@ -98,6 +99,7 @@ impl<'a> Run<'a> {
     async fn local(&self, name: String, source: Arc<dyn ContentSource>, mut roots: Vec<(Option<String>, RawManifest)>) {
         let collector = Collector::new(source, None);
         let extras = Extras::of_layout(self.auditor.scope, Local::of(&mut roots));
+        let extras = extras.with_bases(self.auditor.bases.clone());
         let site = Site { run: self, name, collector, extras };
         let named = |tag: &Option<String>, root: &RawManifest| tag.clone().unwrap_or_else(|| root.digest().to_string());
         self.list(&site.name, roots.iter().map(|(tag, root)| named(tag, root).into()));
@@ -129,9 +131,12 @@ impl<'a> Run<'a> {
         let seen = blocking(move || dir.map_or_else(Seen::default, |dir| Seen::open(&dir, &of, trust))).await;
         let (objects, counts) = (Arc::clone(&self.objects), Arc::clone(&self.counts));
         let collector = Collector::of_repository(Arc::new(source), objects, seen, counts);
-        let extras = Extras::of_repository(*scope, registry, &remote.repository, names.list().as_ref());
+        let (list, count) = (names.list(), names.names().count());
+        let extras = Extras::of_repository(*scope, registry, &remote.repository, list.as_ref(), count);
+        let extras = extras.with_bases(self.auditor.bases.clone());
         let site = Site { run: self, name, collector, extras };
         site.images(&remote, &names).await;
+        site.as_a_whole(list).await;
     }
 
     /// Whether an image is of this shard.
@@ -210,6 +215,18 @@ impl Site<'_> {
         let gone = gone.into_inner().unwrap_or_else(PoisonError::into_inner);
         if !gone.is_empty() {
             self.vanished(remote, gone).await;
+        }
+    }
+
+    /// Judges the repository after its images. What concerns the list of its tags is left to the first of several shards.
+    async fn as_a_whole(self, list: Option<TagList>) {
+        let Auditor { policy, beyond, options, .. } = self.run.auditor;
+        let list = list.filter(|_| options.shard.is_none_or(|shard| shard.number == 1));
+        let facts = Box::pin(self.extras.repository(list, beyond)).await;
+        let findings = judge_repository(&facts, &policy.expectations(&self.name));
+        if !findings.is_empty() || !facts.unchecked.is_empty() {
+            let one = RepositoryReport { repository: self.name, findings, unchecked: facts.unchecked };
+            self.run.desk().spool.repository(one);
         }
     }
 

@@ -43,8 +43,11 @@ async fn every_missing_layer_is_listed_where_blobs_are_asked_for() {
 #[tokio::test]
 async fn what_is_whole_has_no_missing_blobs() {
     for specimen in [Specimen::healthy(&BOTH), Specimen::healthy(&BOTH).attested(), Specimen::healthy(&BOTH).lone()] {
-        let report = audit_blobs(&specimen).await;
-        assert_eq!((report.findings, report.unchecked), (vec![], vec![]));
+        let built = specimen.build().await;
+        for scope in [BLOBS, Scope { referrers: true, ..BLOBS }] {
+            let report = audit_with(&built, Expectations::default(), scope).await;
+            assert_eq!((report.findings, report.unchecked), (vec![], vec![]));
+        }
     }
 }
 

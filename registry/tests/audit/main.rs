@@ -4,6 +4,7 @@
 
 mod asked;
 mod attested;
+mod bases;
 mod binaries;
 mod blobs;
 mod consistent;
@@ -15,12 +16,14 @@ mod hygiene;
 mod inventory;
 mod layers;
 mod listed;
+mod mirrors;
 mod platforms;
 mod policy;
 mod presence;
 mod profiles;
 mod published;
 mod report;
+mod repository;
 mod requests;
 mod resume;
 mod shared;

@@ -1,6 +1,8 @@
 //! Audits of a registry: what is asked, how often, and what is told of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use polyarch_registry::audit::{Auditor, Expectations, Job, Policy, Report, Scope};
 use polyarch_registry::client::Registry;
@@ -80,4 +82,26 @@ async fn what_a_registry_refuses_to_say_is_unchecked() {
         let report = audit_tags(&proxy.reference("team/app"), Some(&["1"]), Expectations::default(), BLOBS).await;
         assert_eq!((report.findings().count(), report.unchecked()), (0, 6), "{status}: {report:?}");
     }
+}
+
+#[tokio::test]
+async fn a_registry_that_takes_no_ranges_is_believed() {
+    let registry = TestRegistry::start();
+    push(&registry.http(), "team/app", "1", &Specimen::healthy(&BOTH).build().await).await;
+    // Configurations are read whole before anything is asked for by HEAD.
+    let (asked, refused) = (Mutex::new(HashSet::new()), Arc::new(AtomicUsize::new(0)));
+    let count = Arc::clone(&refused);
+    let proxy = Proxy::start(registry.addr(), move |seen| {
+        let mut asked = asked.lock().unwrap();
+        if seen.method == "HEAD" {
+            asked.insert(seen.path.clone());
+        } else if asked.contains(&seen.path) {
+            count.fetch_add(1, Ordering::SeqCst);
+            return polyarch_testkit::proxy::Act::Answer(416, &[]);
+        }
+        polyarch_testkit::proxy::Act::Pass
+    });
+    let report = audit_tags(&proxy.reference("team/app"), Some(&["1"]), Expectations::default(), BLOBS).await;
+    assert_eq!((report.findings().count(), report.unchecked()), (0, 0));
+    assert_eq!(refused.load(Ordering::SeqCst), 6, "the first byte of two configurations and four layers");
 }

@@ -37,6 +37,8 @@ async fn a_shared_root_file_system_is_an_error() {
         let found = &report.findings[0];
         assert!(found.message.starts_with("linux/amd64 and linux/arm64 share their base layer sha256:"), "{found:?}");
         assert_eq!(found.key, "linux/amd64 and linux/arm64");
+        let made_for = if base == DEBIAN { ", which is made for arm64" } else { ", which is made for amd64" };
+        assert!(found.message.ends_with(made_for), "{}", found.message);
     }
 }
 

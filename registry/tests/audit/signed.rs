@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use polyarch_registry::audit::{Auditor, Expectations, ImageReport, Job, Policy, Scope, is_about_another};
+use polyarch_registry::audit::collect::Collector;
+use polyarch_registry::audit::facts::ReferrerFacts;
+use polyarch_registry::audit::{
+    Auditor, Expectations, Finding, ImageName, ImageReport, Job, Policy, Scope, is_about_another, judge,
+};
 use polyarch_registry::client::{Config, Registry, fallback_tag};
 use polyarch_registry::oci::{Descriptor, Digest, RawManifest, media_type};
 use polyarch_registry::verify::StoreSource;
@@ -235,25 +239,54 @@ async fn a_tag_that_lists_what_is_gone_is_stale() {
 }
 
 #[tokio::test]
-async fn what_the_api_and_the_tag_list_is_compared() {
+async fn what_is_about_something_else_signs_nothing() {
+    let image = Published::new(&Specimen::healthy(&BOTH)).await;
+    let signature = image.attach(NOTATION, &image.built.parts[0]).await;
+    image.list(&image.built.root, &[entry(&signature, Some(NOTATION))]).await;
+    let report = image.audit_without_api(404, requiring(|wanted| wanted.require_signature = true)).await;
+    let error = |platform| ("missing-signature", "error", platform);
+    let stale = ("stale-referrers-tag", "warning", "-");
+    assert_eq!(brief(&report.findings), [error("-"), error("linux/amd64"), error("linux/arm64"), stale]);
+    let message = &report.findings[3].message;
+    assert!(
+        message.contains(&format!("lists 1 referrer that is not about it, {} first", signature.digest())),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn a_tag_that_lacks_what_the_api_lists_is_worth_knowing() {
     let image = Published::new(&Specimen::healthy(&BOTH).lone()).await;
-    // About nothing, so that the API cannot list it.
-    let empty = Descriptor::new(media_type::OCI_EMPTY, Digest::sha256("{}"), 2);
-    let body = json!({
-        "schemaVersion": 2, "mediaType": media_type::OCI_MANIFEST, "artifactType": NOTATION,
-        "config": empty, "layers": [empty],
-    });
-    let unseen = RawManifest::new(media_type::OCI_MANIFEST, body.to_string());
-    image.tag(&unseen.digest().to_string(), &unseen).await;
-    image.list(&image.built.root, &[entry(&unseen, Some(NOTATION))]).await;
+    let sbom = image.attach(SPDX, &image.built.root).await;
+    let listed = image.attach("example/notes", &image.built.root).await;
+    image.list(&image.built.root, &[entry(&sbom, Some(SPDX))]).await;
     let report = image.audit(Expectations::default()).await;
-    assert_eq!(brief(&report.findings), [("stale-referrers-tag", "warning", "-")]);
-    assert!(report.findings[0].message.ends_with("a signature among them"), "{}", report.findings[0].message);
-    let listed = image.attach(SPDX, &image.built.root).await;
-    let report = image.audit(Expectations::default()).await;
-    let keys: Vec<_> = report.findings.iter().map(|one| (one.severity.name(), one.key.as_str())).collect();
-    assert_eq!(keys, [("warning", "unseen"), ("info", "lacking")]);
-    assert!(report.findings[1].message.ends_with(&format!("{} first", listed.digest())));
+    assert_eq!(brief(&report.findings), [("stale-referrers-tag", "info", "-")]);
+    assert!(report.findings[0].message.ends_with(&format!("{} first", listed.digest())));
+}
+
+/// What is found of an image whose referrers a registry lists in two ways.
+async fn judged(built: &Built, api: &[&RawManifest], tag: &[&RawManifest]) -> Vec<Finding> {
+    let name = ImageName { repository: "host/app".to_owned(), tag: None, digest: built.root.digest().clone() };
+    let collector = Collector::new(Arc::new(StoreSource(built.store.clone())), None);
+    let mut facts = collector.image(name, built.root.clone()).await;
+    let entries = |list: &[&RawManifest]| {
+        list.iter().map(|one| serde_json::from_value(entry(one, Some(NOTATION))).unwrap()).collect()
+    };
+    let found = ReferrerFacts { by_api: Some(entries(api)), by_tag: Some(entries(tag)), ..ReferrerFacts::default() };
+    facts.referrers = Some([(built.root.digest().clone(), found)].into());
+    judge(&facts, &Expectations::default())
+}
+
+#[tokio::test]
+async fn what_only_the_tag_lists_is_not_seen_by_the_api() {
+    let built = Specimen::healthy(&BOTH).lone().build().await;
+    let (seen, unseen) = (artifact(NOTATION, &built.root), artifact("another", &built.root));
+    let found = judged(&built, &[&seen], &[&seen, &unseen]).await;
+    assert_eq!(brief(&found), [("stale-referrers-tag", "warning", "-")]);
+    let want = format!("lists 1 referrer that the referrers API does not list, {} first", unseen.digest());
+    assert!(found[0].message.contains(&want) && found[0].message.ends_with("a signature among them"));
+    assert_eq!(judged(&built, &[&seen], &[&seen]).await, []);
 }
 
 #[tokio::test]
@@ -281,6 +314,16 @@ async fn each_way_is_asked_once_at_most() {
     let seen = proxy.seen();
     let count = |what: &str| seen.iter().filter(|seen| seen.path.contains(what)).count();
     assert_eq!((count("/referrers/"), count("/tags/list"), count("/manifests/sha256-")), (1, 1, 0));
+}
+
+#[tokio::test]
+async fn a_few_tags_are_no_ground_to_list_all() {
+    let image = Published::new(&Specimen::healthy(&BOTH).lone()).await;
+    let proxy = image.without_api(404);
+    audit_tags(&proxy.reference("app"), Some(&["1"]), Expectations::default(), REFERRERS).await;
+    let seen = proxy.seen();
+    let count = |what: &str| seen.iter().filter(|seen| seen.path.contains(what)).count();
+    assert_eq!((count("/tags/list"), count("/referrers/"), count("/manifests/sha256-")), (0, 1, 4));
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! `polyarch audit`: what is wrong with published images.
 
+mod beyond;
 mod explain;
 mod inventory;
 mod jobs;
@@ -72,6 +73,7 @@ pub async fn run(
     }
     let asked: Vec<String> = args.targets.iter().chain(&args.policy.repos).cloned().collect();
     let auditor = auditor.with_options(running::options(&args.run, &asked, global)?);
+    let auditor = auditor.beyond(beyond::of(&args.beyond, around)?);
     let mut report = running::run(&auditor, jobs, &args.run, context, around).await?;
     report.repositories.extend(untold);
     report.time = now();

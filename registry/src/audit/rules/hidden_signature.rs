@@ -54,10 +54,7 @@ fn check(facts: &ImageFacts, _: &Expectations, findings: &mut Findings) {
 }
 
 fn ways(found: &ReferrerFacts) -> [bool; 3] {
-    let signs = |list: &Option<Vec<crate::oci::Descriptor>>| {
-        let there = list.iter().flatten().filter(|entry| !found.missing.contains(&entry.digest));
-        there.into_iter().any(|entry| vouched::of_listed(found, entry).signature)
-    };
+    let signs = |list| found.real(list).any(|entry| vouched::of_listed(found, entry).signature);
     let (api, tag) = (signs(&found.by_api), signs(&found.by_tag));
     // One that the tag has and an existing API has not is told elsewhere.
     let is_stale = tag && !api && found.by_api.is_some();

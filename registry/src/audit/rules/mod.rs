@@ -6,7 +6,9 @@ mod ambiguous_tar_entries;
 mod artifact_type;
 mod attestation_entries;
 mod base_drift;
+mod base_gone;
 mod base_not_allowed;
+mod base_updated;
 mod broken_layer;
 mod compression_mismatch;
 mod client_cannot_read;
@@ -39,6 +41,7 @@ mod layer_too_large;
 mod layers;
 mod manifest_too_large;
 mod media_type_mismatch;
+mod mirror_differs;
 mod missing_baseline;
 mod missing_blob;
 mod missing_healthcheck;
@@ -47,15 +50,19 @@ mod missing_provenance;
 mod missing_sbom;
 mod missing_signature;
 mod mixed_media_types;
+mod moved_tag;
 mod named;
 mod nested_index;
 mod newer_files;
 mod orphan_attestation;
+mod orphan_tags;
+mod overwritten_tag;
 mod platform_mismatch;
 mod platform_spelling;
 mod privileged_files;
 mod required_annotation;
 mod required_label;
+mod rewrapped;
 mod root_user;
 mod schema1_manifest;
 mod secret_files;
@@ -85,7 +92,7 @@ mod windows_os_version;
 mod words;
 mod wrong_architecture_binary;
 
-use super::facts::ImageFacts;
+use super::facts::{ImageFacts, RepositoryFacts};
 use super::finding::{Finding, Findings};
 use super::policy::Expectations;
 use super::rule::{Check, Rule};
@@ -109,8 +116,10 @@ static ALL: &[Rule] = &[
     created_apart::RULE,
     dangling_child::RULE,
     dangling_tag::RULE,
-    decompression_bomb::RULE,
     descriptor_urls::RULE,
+    base_gone::RULE,
+    base_updated::RULE,
+    decompression_bomb::RULE,
     digest_mismatch::RULE,
     docker_zstd_layer::RULE,
     duplicate_layer::RULE,
@@ -132,6 +141,7 @@ static ALL: &[Rule] = &[
     manifest_too_large::RULE,
     media_type_mismatch::RULE,
     missing_baseline::RULE,
+    mirror_differs::RULE,
     missing_blob::RULE,
     missing_healthcheck::RULE,
     missing_platform::RULE,
@@ -141,7 +151,10 @@ static ALL: &[Rule] = &[
     mixed_media_types::RULE,
     nested_index::RULE,
     newer_files::RULE,
+    moved_tag::RULE,
     orphan_attestation::RULE,
+    orphan_tags::RULE,
+    overwritten_tag::RULE,
     platform_mismatch::RULE,
     platform_spelling::RULE,
     privileged_files::RULE,
@@ -150,6 +163,7 @@ static ALL: &[Rule] = &[
     root_user::RULE,
     schema1_manifest::RULE,
     secret_files::RULE,
+    rewrapped::RULE,
     shared_base::RULE,
     single_platform::RULE,
     size_disparity::RULE,
@@ -192,6 +206,20 @@ pub fn judge(facts: &ImageFacts, wanted: &Expectations) -> Vec<Finding> {
             check(facts, wanted, &mut findings);
         }
         all.extend(findings.bounded());
+    }
+    wanted.apply(&mut all);
+    all
+}
+
+/// Judges a repository as a whole, after its images.
+pub fn judge_repository(facts: &RepositoryFacts, wanted: &Expectations) -> Vec<Finding> {
+    let mut all = Vec::new();
+    for rule in ALL {
+        let mut findings = Findings::new(rule);
+        if let Check::Repository(check) = rule.check {
+            check(facts, wanted, &mut findings);
+        }
+        all.append(&mut findings.list);
     }
     wanted.apply(&mut all);
     all

@@ -7,7 +7,7 @@ use crate::audit::facts::{ImageFacts, PlatformImage};
 use crate::audit::finding::{Findings, Place, Severity};
 use crate::audit::policy::Expectations;
 use crate::audit::rule::{Check, Cost, Group, Rule};
-use crate::audit::rules::steps::{Origin, origin, runs_programs};
+use crate::audit::rules::steps::{Origin, Steps, runs_programs};
 use crate::audit::rules::words;
 use crate::oci::{Descriptor, Digest, Platform};
 
@@ -102,7 +102,8 @@ fn base(facts: &ImageFacts, group: &[&PlatformImage<'_>], findings: &mut Finding
     let shared = shared_base(group);
     let is_whole = group.iter().all(|image| content(image).len() == shared.len());
     let holds_programs = holds_programs(facts, group, &shared);
-    let Some(severity) = severity(group, &shared, is_whole, holds_programs) else { return };
+    let steps = Steps::of(group);
+    let Some(severity) = severity(group, &shared, &steps, (is_whole, holds_programs)) else { return };
     let names = words::names(group);
     let size = words::bytes(total(&shared));
     let what = match (is_whole, shared.len()) {
@@ -111,7 +112,9 @@ fn base(facts: &ImageFacts, group: &[&PlatformImage<'_>], findings: &mut Finding
         (false, count) => format!("their first {count} layers from {} on ({size})", shared[0].digest),
     };
     let place = Place::digest(&shared[0].digest);
-    let message = format!("{names} share {what}");
+    let made_for = steps.architecture(&shared[0].digest);
+    let made_for = made_for.map(|name| format!(", which is made for {name}")).unwrap_or_default();
+    let message = format!("{names} share {what}{made_for}");
     findings.add_as(severity, place, message).key = names;
 }
 
@@ -150,8 +153,8 @@ fn holds_programs(facts: &ImageFacts, group: &[&PlatformImage<'_>], layers: &[&D
 fn severity(
     group: &[&PlatformImage<'_>],
     shared: &[&Descriptor],
-    is_whole: bool,
-    holds_programs: Option<bool>,
+    steps: &Steps<'_>,
+    (is_whole, holds_programs): (bool, Option<bool>),
 ) -> Option<Severity> {
     match holds_programs {
         Some(true) => return Some(Severity::Error),
@@ -167,11 +170,10 @@ fn severity(
         let is_program = starts && total(shared) >= NOTABLE_BYTES;
         return Some(if is_program { Severity::Error } else { Severity::Info });
     }
-    let copied = |layer: &&Descriptor| group.iter().any(|image| origin(image, &layer.digest) == Origin::Copied);
-    if shared.iter().all(copied) {
+    if shared.iter().all(|layer| steps.origin(&layer.digest) == Origin::Copied) {
         return is_large.then_some(Severity::Info);
     }
-    let is_known = group.iter().any(|image| origin(image, &shared[0].digest) == Origin::RootFs);
+    let is_known = steps.origin(&shared[0].digest) == Origin::RootFs;
     match (is_large, is_known) {
         (_, true) if group.iter().any(|image| runs_programs(image)) => Some(Severity::Error),
         (true, true) => Some(Severity::Error),

@@ -32,8 +32,7 @@ pub(super) fn subjects(facts: &ImageFacts) -> Vec<(&Digest, &ReferrerFacts)> {
 }
 
 fn of_referrers(found: &ReferrerFacts) -> Evidence {
-    let listed =
-        found.by_api.iter().chain(&found.by_tag).flatten().filter(|entry| !found.missing.contains(&entry.digest));
+    let listed = found.real(&found.by_api).chain(found.real(&found.by_tag));
     let all = listed.fold(Evidence::default(), |all, entry| all.and(of_listed(found, entry)));
     found.cosign_tags.iter().fold(all, |all, tag| all.and(of_cosign(found, tag)))
 }

@@ -29,9 +29,15 @@ pub(super) fn milder(entry: &Entry, severity: Severity) -> Severity {
     if entry.is_attestation() { severity.min(Severity::Warning) } else { severity }
 }
 
-/// Returns the platforms as `a and b`, `a, b and c`.
+/// Platforms that are named in one message.
+const MOST_NAMES: usize = 8;
+
+/// Returns the platforms as `a and b`, `a, b and c`; of very many only the first.
 pub(super) fn names(images: &[&PlatformImage<'_>]) -> String {
-    let mut names: Vec<String> = images.iter().map(|image| image.platform().to_string()).collect();
+    let mut names: Vec<String> = images.iter().take(MOST_NAMES).map(|image| image.platform().to_string()).collect();
+    if images.len() > MOST_NAMES {
+        names.push(format!("{} more", images.len() - MOST_NAMES));
+    }
     match (names.pop(), names.is_empty()) {
         (Some(last), false) => format!("{} and {last}", names.join(", ")),
         (last, _) => last.unwrap_or_default(),
