@@ -136,7 +136,7 @@ impl<'a> Run<'a> {
         let extras = extras.with_bases(self.auditor.bases.clone());
         let site = Site { run: self, name, collector, extras };
         site.images(&remote, &names).await;
-        site.as_a_whole(list).await;
+        site.judge_whole(list).await;
     }
 
     /// Whether an image is of this shard.
@@ -219,7 +219,7 @@ impl Site<'_> {
     }
 
     /// Judges the repository after its images. What concerns the list of its tags is left to the first of several shards.
-    async fn as_a_whole(self, list: Option<TagList>) {
+    async fn judge_whole(self, list: Option<TagList>) {
         let Auditor { policy, beyond, options, .. } = self.run.auditor;
         let list = list.filter(|_| options.shard.is_none_or(|shard| shard.number == 1));
         let facts = Box::pin(self.extras.repository(list, beyond)).await;
