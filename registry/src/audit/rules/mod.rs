@@ -10,10 +10,10 @@ mod base_gone;
 mod base_not_allowed;
 mod base_updated;
 mod broken_layer;
-mod compression_mismatch;
 mod client_cannot_read;
 mod client_picks_another;
 mod client_picks_nothing;
+mod compression_mismatch;
 mod config_drift;
 mod created_apart;
 mod dangling_child;
@@ -106,20 +106,20 @@ static ALL: &[Rule] = &[
     artifact_type::RULE,
     attestation_entries::RULE,
     base_drift::RULE,
+    base_gone::RULE,
     base_not_allowed::RULE,
+    base_updated::RULE,
     broken_layer::RULE,
-    compression_mismatch::RULE,
     client_cannot_read::RULE,
     client_picks_another::RULE,
     client_picks_nothing::RULE,
+    compression_mismatch::RULE,
     config_drift::RULE,
     created_apart::RULE,
     dangling_child::RULE,
     dangling_tag::RULE,
-    descriptor_urls::RULE,
-    base_gone::RULE,
-    base_updated::RULE,
     decompression_bomb::RULE,
+    descriptor_urls::RULE,
     digest_mismatch::RULE,
     docker_zstd_layer::RULE,
     duplicate_layer::RULE,
@@ -140,8 +140,8 @@ static ALL: &[Rule] = &[
     layer_too_large::RULE,
     manifest_too_large::RULE,
     media_type_mismatch::RULE,
-    missing_baseline::RULE,
     mirror_differs::RULE,
+    missing_baseline::RULE,
     missing_blob::RULE,
     missing_healthcheck::RULE,
     missing_platform::RULE,
@@ -149,9 +149,9 @@ static ALL: &[Rule] = &[
     missing_sbom::RULE,
     missing_signature::RULE,
     mixed_media_types::RULE,
+    moved_tag::RULE,
     nested_index::RULE,
     newer_files::RULE,
-    moved_tag::RULE,
     orphan_attestation::RULE,
     orphan_tags::RULE,
     overwritten_tag::RULE,
@@ -160,10 +160,10 @@ static ALL: &[Rule] = &[
     privileged_files::RULE,
     required_annotation::RULE,
     required_label::RULE,
+    rewrapped::RULE,
     root_user::RULE,
     schema1_manifest::RULE,
     secret_files::RULE,
-    rewrapped::RULE,
     shared_base::RULE,
     single_platform::RULE,
     size_disparity::RULE,
