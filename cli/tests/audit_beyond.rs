@@ -40,7 +40,7 @@ async fn a_tag_is_held_to_an_earlier_report() {
     let target = registry.reference("app");
     let report = home.audit(&[&target, "--format", "json", "--output", "last.json"]);
     assert_eq!(code(&report), 0, "{}", stderr(&report));
-    let same = home.audit(&[&target, "--unmoved-since", "last.json", "--recheck"]);
+    let same = home.audit(&[&target, "--unmoved-since", "last.json", "--recheck-tags"]);
     assert_eq!(code(&same), 0, "{}", stdout(&same));
     let new = http.push_index("app", "1", &Index::small(&["linux/amd64"]).annotation("n", "2")).await;
     let moved = home.audit(&[&target, "--unmoved-since", "last.json"]);

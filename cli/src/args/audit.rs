@@ -65,7 +65,7 @@ pub struct BeyondArgs {
     pub mirror_of: Option<String>,
     /// Ask for each tag again at the end: one that has moved meanwhile is told
     #[arg(long)]
-    pub recheck: bool,
+    pub recheck_tags: bool,
     /// Hold tags to where they lead in an earlier report (--format json)
     #[arg(long, value_name = "REPORT")]
     pub unmoved_since: Option<std::path::PathBuf>,

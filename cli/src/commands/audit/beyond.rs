@@ -21,7 +21,7 @@ pub fn of(args: &BeyondArgs, around: &Surroundings) -> Result<Beyond, Diagnostic
         Some(path) => earlier(&around.cwd.join(path))?,
         None => BTreeMap::new(),
     };
-    Ok(Beyond { bases: args.bases, mirror_of, recheck: args.recheck, earlier })
+    Ok(Beyond { bases: args.bases, mirror_of, recheck: args.recheck_tags, earlier })
 }
 
 fn source(text: &str) -> Result<Reference, SettingsError> {

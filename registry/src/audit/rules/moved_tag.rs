@@ -13,7 +13,7 @@ pub(super) const RULE: Rule = Rule {
     group: Group::Drift,
     evidence: &["nfrastack/db-backup#575"],
     explanation: "Between two reads of a mutable tag somebody may have pushed: what was checked is then not what is \
-        pulled. With `--recheck` each tag is asked for again at the end of the audit, and one that has moved meanwhile is a \
+        pulled. With `--recheck-tags` each tag is asked for again at the end of the audit, and one that has moved meanwhile is a \
         warning, for its findings are about what it was. With `--unmoved-since` an earlier report says where tags have to \
         lead, and another digest, or a tag that is gone, is an error.",
     fix: "audit the tag again; pin digests where a tag must not move",
