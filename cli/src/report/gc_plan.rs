@@ -34,8 +34,10 @@ pub fn render(plan: &Plan, style: Style) -> String {
         let _ = writeln!(out, "{}", style.good("nothing can be deleted"));
         return out;
     }
-    out.push('\n');
-    table(&mut out, &plan.manifests, style);
+    if !plan.manifests.is_empty() {
+        out.push('\n');
+        table(&mut out, &plan.manifests, style);
+    }
     let _ = writeln!(
         out,
         "\n{} and {} can be deleted; {} needed by nothing then: {}\n",
@@ -98,6 +100,9 @@ fn commands(out: &mut String, plan: &Plan, style: Style) {
     let _ = writeln!(out, "\n{}", style.dim("# tags"));
     for tag in &plan.tags {
         let _ = writeln!(out, "polyarch rm {repository}:{}", escape(tag));
+    }
+    if plan.manifests.is_empty() {
+        return;
     }
     let _ = writeln!(out, "{}", style.dim("# manifests that no tag reaches then, each index before what it lists"));
     for one in &plan.manifests {

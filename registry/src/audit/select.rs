@@ -95,7 +95,7 @@ pub async fn repositories(registry: &Registry, patterns: &[RepositoryPattern]) -
         for pattern in &patterns {
             let mut found = list.repositories.iter().filter(|name| pattern.glob.matches(name)).peekable();
             if found.peek().is_none() {
-                let reason = format!("none of the {} repositories of {host} fits", list.repositories.len());
+                let reason = format!("none of the {} repositories that it has fits", list.repositories.len());
                 selection.unchecked.push(unchecked(pattern, reason));
             }
             // A name that the list takes is one of a reference, too.
