@@ -44,8 +44,11 @@ pub(in crate::audit) struct Watch {
     /// As soon as one of these paths is there, `ask` is asked.
     pub(in crate::audit) paths: Vec<Vec<u8>>,
     /// Returns the paths to wait for next, or none if nothing more is needed.
-    pub(in crate::audit) ask: Box<dyn FnMut(&Tree) -> Option<Vec<Vec<u8>>> + Send>,
+    pub(in crate::audit) ask: Ask,
 }
+
+/// Tells from what was seen of a layer so far which paths are still waited for.
+type Ask = Box<dyn FnMut(&Tree) -> Option<Vec<Vec<u8>>> + Send>;
 
 /// Why there is nothing about a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
