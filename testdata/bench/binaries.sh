@@ -1,17 +1,17 @@
 # shellcheck shell=bash
 # Measures of audits that read layers. Sourced, never run.
 
-# started DIR BYTES: a layout with two images, named 1 and 2, that share one layer: noise, and near its end the program both
+# started DIR BYTES: a layout with two images, named 1 and 2, that share one layer: text, and near its end the program both
 # start. Prints the layer's digest.
 started() {
 	local dir=$1 size=$2 blobs=$1/blobs/sha256 tag diff digest length config manifest entries=() platform
 	platform='{"os":"linux","architecture":"amd64"}'
 	mkdir -p "$blobs" "$dir/files/srv" "$dir/files/bin"
 	echo '{"imageLayoutVersion":"1.0.0"}' >"$dir/oci-layout"
-	head -c "$size" /dev/urandom >"$dir/files/srv/noise"
+	text "$size" >"$dir/files/srv/data"
 	cp "$BED_BASES/busybox-amd64" "$dir/files/srv/app"
 	echo end >"$dir/files/srv/end"
-	tar -C "$dir/files" -cf "$dir/layer.tar" srv/noise srv/app srv/end
+	tar -C "$dir/files" -cf "$dir/layer.tar" srv/data srv/app srv/end
 	rm -rf "$dir/files"
 	diff=$(sha256sum <"$dir/layer.tar" | cut -d ' ' -f 1)
 	gzip -1 -n -f "$dir/layer.tar"

@@ -212,8 +212,8 @@ async fn programs_besides_what_is_started_are_looked_at_in_deep_audits() {
         .executable("usr/bin/old", elf("arm"));
     let specimen = image(&[("linux/arm64", vec![tools, app(elf("arm64"))])], &["/srv/app"], &[]);
     assert_eq!(found(&specimen, BINARIES).await, []);
-    let warning = "1 programs or libraries do not run there: /usr/bin/tool (x86-64 64-bit ELF)";
-    let info = "1 programs or libraries are of other machines, where that is usual: \
+    let warning = "1 program or library not running there: /usr/bin/tool (x86-64 64-bit ELF)";
+    let info = "1 program or library of other machines, where that is usual: \
         /usr/bin/qemu-x86_64-static (x86-64 64-bit ELF)";
     let want = [expect("warning", "linux/arm64", warning), expect("info", "linux/arm64", info)];
     assert_eq!(found(&specimen, DEEP).await, want);

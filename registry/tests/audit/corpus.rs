@@ -131,7 +131,7 @@ async fn a_root_of_another_architecture_is_found_by_its_programs_and_by_all_of_t
         "{found:?}"
     );
     let warning = said(&wrong, DEEP).await.into_iter().find(|one| one.0 == "warning").unwrap();
-    assert!(warning.2.contains("programs or libraries do not run there: /usr/bin/"), "{warning:?}");
+    assert!(warning.2.contains("programs or libraries not running there: /usr/bin/"), "{warning:?}");
     // 64-bit Arm runs the 32-bit one's programs.
     let legal = image(&of(["amd64", "armhf", "armhf", "riscv64"]), json!(["bash"])).await;
     assert_eq!(said(&legal, BINARIES).await, []);

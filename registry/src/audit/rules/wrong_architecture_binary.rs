@@ -44,17 +44,12 @@ fn check(facts: &ImageFacts, _: &Expectations, findings: &mut Findings) {
         }
         if let Some(others) = &found.others {
             let lists = [
-                (Severity::Warning, &others.foreign, others.foreign_count, "do not run there", "others"),
-                (
-                    Severity::Info,
-                    &others.legal,
-                    others.legal_count,
-                    "are of other machines, where that is usual",
-                    "legal",
-                ),
+                (Severity::Warning, &others.foreign, others.foreign_count, "not running there", "others"),
+                (Severity::Info, &others.legal, others.legal_count, "of other machines, where that is usual", "legal"),
             ];
             for (severity, list, count, what, key) in lists.into_iter().filter(|list| list.2 > 0) {
-                let message = format!("{count} programs or libraries {what}: {}", names(list, count));
+                let noun = if count == 1 { "program or library" } else { "programs or libraries" };
+                let message = format!("{count} {noun} {what}: {}", names(list, count));
                 findings.add_as(severity, image.place(), message).key = key.to_owned();
             }
         }
