@@ -22,6 +22,7 @@ mod policy;
 mod presence;
 mod profiles;
 mod published;
+mod real;
 mod report;
 mod repository;
 mod requests;

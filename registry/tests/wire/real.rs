@@ -68,6 +68,12 @@ impl RealRegistry {
         self.dir.path().join("key.pem")
     }
 
+    #[allow(dead_code, reason = "not every test that shares this file takes a registry away")]
+    pub fn stop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     pub fn trusted(&self) -> HostSettings {
         HostSettings { ca_files: vec![self.ca()], ..HostSettings::default() }
     }
@@ -75,8 +81,7 @@ impl RealRegistry {
 
 impl Drop for RealRegistry {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.stop();
     }
 }
 
