@@ -1,7 +1,8 @@
 //! Requests per time, where a registry counts them.
 //!
 //! Owns: one bucket of tokens per host: a short burst is free, then requests come at the registry's rate. Being refused
-//! costs more than waiting: some registries answer 429 for a minute. Never: holds its lock while waiting.
+//! costs more than waiting: some registries answer 429 for a minute. One that asks a request to wait is asked nothing else
+//! meanwhile. Never: holds its lock while waiting.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -22,6 +23,7 @@ struct Bucket {
 #[derive(Default)]
 pub(crate) struct Budget {
     hosts: Mutex<HashMap<String, Bucket>>,
+    pauses: Mutex<HashMap<String, Instant>>,
 }
 
 impl Budget {
@@ -30,6 +32,25 @@ impl Budget {
         let wait = self.take(host, per_minute.max(1), Instant::now());
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// Nothing is asked of the host for a time, as it asked for.
+    pub(crate) fn pause(&self, host: &str, time: Duration) {
+        let until = Instant::now() + time;
+        let mut pauses = self.pauses.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = pauses.entry(host.to_owned()).or_insert(until);
+        *known = until.max(*known);
+    }
+
+    /// Waits until the host may be asked again; it may have asked for more time meanwhile.
+    pub(crate) async fn pause_over(&self, host: &str) {
+        loop {
+            let until = self.pauses.lock().unwrap_or_else(PoisonError::into_inner).get(host).copied();
+            match until.filter(|until| *until > Instant::now()) {
+                Some(until) => tokio::time::sleep_until(until).await,
+                None => return,
+            }
         }
     }
 
@@ -69,6 +90,22 @@ mod tests {
         let before = Instant::now();
         budget.turn("other", 60).await;
         assert_eq!(before.elapsed(), Duration::ZERO, "each host has its own");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_is_everybodys_and_only_grows() {
+        let budget = Budget::default();
+        let start = Instant::now();
+        budget.pause("h", Duration::from_secs(5));
+        budget.pause("h", Duration::from_secs(2));
+        budget.pause_over("other").await;
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        let later = async {
+            tokio::time::sleep(Duration::from_secs(4)).await;
+            budget.pause("h", Duration::from_secs(3));
+        };
+        tokio::join!(budget.pause_over("h"), budget.pause_over("h"), later);
+        assert_eq!(start.elapsed().as_secs(), 7);
     }
 
     #[tokio::test(start_paused = true)]

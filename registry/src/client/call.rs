@@ -258,8 +258,20 @@ impl Registry {
             Answer::Api => reply.check_api().await,
             Answer::Blob => reply.check_blob().await,
         };
-        checked.map_err(|fault| on(&at, fault))?;
+        if let Err(fault) = checked {
+            self.heed(call.host, &fault);
+            return Err(on(&at, fault));
+        }
         Ok(Answered { reply, base, url: at })
+    }
+
+    /// A registry that has had too many requests has had them from all of this process's work.
+    fn heed(&self, host: &str, fault: &Fault) {
+        if let Fault::Status { status: StatusCode::TOO_MANY_REQUESTS, retry_after: Some(wait), .. } = fault
+            && *wait <= self.retry().retry_after_cap
+        {
+            self.inner.budget.pause(host, *wait);
+        }
     }
 
     async fn authorized(
@@ -383,7 +395,9 @@ impl Registry {
         if let Some(per_minute) = Quirks::of(host, self.inner.config.host(host)).per_minute {
             self.inner.budget.turn(host, per_minute).await;
         }
-        self.inner.slots(host).acquire_owned().await.ok()
+        let slot = self.inner.slots(host).acquire_owned().await.ok();
+        self.inner.budget.pause_over(host).await;
+        slot
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use polyarch_registry::audit::{Auditor, ImageReport, Job, Options, Policy, Report, Scope};
-use polyarch_registry::client::Registry;
+use polyarch_registry::client::{Limits, Registry};
 use polyarch_testkit::Served;
 use polyarch_testkit::script::{Reply, Seen, Server, client};
 use polyarch_testkit::served::numbered;
@@ -140,6 +140,28 @@ async fn a_registry_that_asks_to_wait_is_waited_for() {
     let delays = delays.lock().unwrap();
     assert_eq!(delays.len(), 1);
     assert!(delays[0] >= Duration::from_secs(1), "{delays:?}");
+}
+
+#[tokio::test]
+async fn one_refusal_is_enough_for_all_to_wait() {
+    let served = Served::numbered(40).await;
+    let server = served.start().await;
+    let (first, refused) = (Mutex::new(None), Arc::new(AtomicUsize::new(0)));
+    let count = Arc::clone(&refused);
+    served.fail(move |seen| {
+        let is_tag = seen.path.contains("/manifests/");
+        let start = is_tag.then(|| *first.lock().unwrap().get_or_insert_with(Instant::now));
+        let is_refused = start.is_some_and(|start| start.elapsed() < Duration::from_secs(1));
+        is_refused.then(|| {
+            count.fetch_add(1, Ordering::SeqCst);
+            Reply::status(429).with("retry-after", "1")
+        })
+    });
+    let report = audit(&server).await;
+    assert_eq!((report.images.len(), report.unchecked()), (40, 0));
+    // Those that were on their way.
+    let refused = refused.load(Ordering::SeqCst);
+    assert!((1..=Limits::default().per_host).contains(&refused), "{refused}");
 }
 
 #[tokio::test]
