@@ -260,8 +260,10 @@ impl Site<'_> {
         for reference in gone {
             let image = match &again {
                 Ok(list) if list.tags.contains(&name_of(&reference)) => {
-                    let expected = self.run.auditor.policy.expectations(&self.name);
-                    ImageReport { findings: dangling_tag::found(&expected), ..self.nothing(&reference) }
+                    let policy = &self.run.auditor.policy;
+                    let mut findings = dangling_tag::found(&policy.expectations(&self.name));
+                    policy.waive(&self.name, reference.tag(), &mut findings);
+                    ImageReport { findings, ..self.nothing(&reference) }
                 }
                 Ok(_) => {
                     self.run.desk().vanished += 1;

@@ -188,6 +188,11 @@ async fn a_tag_that_is_still_listed_leads_nowhere() {
     let found: Vec<_> = report.images.iter().map(|image| (image.tag.as_deref(), brief(&image.findings))).collect();
     assert_eq!(found, [(Some("0"), vec![]), (Some("1"), vec![("dangling-tag", "error", "-")])]);
     assert_eq!(report.unchecked(), 0);
+    let text = "[[waiver]]\nrule = \"dangling-tag\"\nreason = \"known\"\nexpires = 2999-01-01\n";
+    let policy = Policy::parse(text, time::Date::from_ordinal_date(2026, 1).unwrap()).unwrap();
+    let waived =
+        Auditor::new(client(), None, policy, Scope::default()).run(vec![all_of(&server, "app")], &|_| ()).await;
+    assert_eq!(waived.images[1].findings[0].waived.as_deref(), Some("known"));
 }
 
 #[tokio::test]
