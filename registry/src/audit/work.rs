@@ -77,6 +77,7 @@ impl<'a> Run<'a> {
         self.desk().progress.places = places.len() as u64;
         iter(places).for_each_concurrent(PLACES, |place| self.place(place).boxed()).await;
         let Self { objects, desk, counts, .. } = self;
+        objects.written().await;
         // Room for the reports.
         drop(objects);
         let Desk { spool, progress, vanished, skipped } = desk.into_inner().unwrap_or_else(PoisonError::into_inner);

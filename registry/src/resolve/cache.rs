@@ -51,20 +51,38 @@ impl ManifestCache {
 
     pub(super) async fn get(&self, digest: &Digest) -> Option<Entry> {
         let (path, digest) = (self.path(digest), digest.clone());
+        // Asking whether a name is there costs less than asking another thread to.
+        if !path.exists() {
+            return None;
+        }
         tokio::task::spawn_blocking(move || read(&path, &digest)).await.ok().flatten()
     }
 
     /// Keeps an object, if it can.
     pub(crate) async fn put(&self, digest: &Digest, media_type: &str, bytes: &[u8]) {
+        if let Some(write) = self.writing(digest, media_type, bytes) {
+            // It tells by itself what went wrong.
+            let _ = tokio::task::spawn_blocking(write).await;
+        }
+    }
+
+    /// Returns what keeps an object, for a thread that may block; none if it is too large.
+    pub(crate) fn writing(
+        &self,
+        digest: &Digest,
+        media_type: &str,
+        bytes: &[u8],
+    ) -> Option<impl FnOnce() + Send + use<>> {
         if bytes.len() as u64 + media_type.len() as u64 >= FILE_BYTES || media_type.contains('\n') {
-            return;
+            return None;
         }
         let (dir, path) = (self.dir.clone(), self.path(digest));
         let content = [media_type.as_bytes(), b"\n", bytes].concat();
-        let written = tokio::task::spawn_blocking(move || write(&dir, &path, &content)).await;
-        if let Ok(Err(error)) = written {
-            tracing::debug!(%error, dir = %self.dir.display(), "a manifest is not kept");
-        }
+        Some(move || {
+            if let Err(error) = write(&dir, &path, &content) {
+                tracing::debug!(%error, dir = %dir.display(), "a manifest is not kept");
+            }
+        })
     }
 
     /// Safe for any [`Digest`]: its grammar has neither `/` nor an empty or dot-only algorithm.

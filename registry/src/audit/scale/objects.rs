@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
+use tokio::task::JoinSet;
 
 use crate::oci::Digest;
 use crate::resolve::ManifestCache;
@@ -14,12 +15,16 @@ use crate::resolve::ManifestCache;
 const MEMORY: usize = 4 << 20;
 /// What an entry costs besides its bytes.
 const OVERHEAD: usize = 400;
+/// Files written at once, or waiting to be.
+const WRITES: usize = 32;
 
 /// Objects that were read.
 #[derive(Debug, Default)]
 pub(in crate::audit) struct Objects {
     cache: Option<ManifestCache>,
     recent: Mutex<Recent>,
+    /// Files being written: nobody reads on slower for them.
+    writes: tokio::sync::Mutex<JoinSet<()>>,
 }
 
 type Generation = HashMap<Digest, (String, Bytes)>;
@@ -34,7 +39,7 @@ struct Recent {
 
 impl Objects {
     pub(in crate::audit) fn new(cache: Option<ManifestCache>) -> Self {
-        Self { cache, recent: Mutex::default() }
+        Self { cache, ..Self::default() }
     }
 
     /// Returns media type and bytes of an object that was read in this run, or before.
@@ -50,9 +55,20 @@ impl Objects {
     /// Keeps an object whose digest was checked.
     pub(in crate::audit) async fn put(&self, digest: &Digest, media_type: &str, bytes: &Bytes) {
         self.recent().put(digest, media_type, bytes);
-        if let Some(cache) = &self.cache {
-            cache.put(digest, media_type, bytes).await;
+        let Some(write) = self.cache.as_ref().and_then(|cache| cache.writing(digest, media_type, bytes)) else {
+            return;
+        };
+        let mut writes = self.writes.lock().await;
+        while writes.len() >= WRITES {
+            writes.join_next().await;
         }
+        writes.spawn_blocking(write);
+    }
+
+    /// Waits until everything is written.
+    pub(in crate::audit) async fn written(&self) {
+        let mut writes = self.writes.lock().await;
+        while writes.join_next().await.is_some() {}
     }
 
     fn recent(&self) -> std::sync::MutexGuard<'_, Recent> {
