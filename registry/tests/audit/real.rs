@@ -1,13 +1,14 @@
 //! distribution's registry, with objects that were really deleted from its storage.
 
 #[path = "../wire/real.rs"]
-#[allow(dead_code, reason = "shared with other tests")]
-mod real;
+#[allow(dead_code, clippy::print_stderr, reason = "shared with other tests; it tells what is skipped")]
+mod distribution;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use distribution::{Options as Real, RealRegistry};
 use polyarch_registry::audit::{Job, Options, Report};
 use polyarch_registry::client::Registry;
 use polyarch_registry::oci::Digest;
@@ -15,7 +16,6 @@ use polyarch_registry::transfer::{MountSources, PARALLEL, Publication, Publisher
 use polyarch_testkit::script::quick;
 use polyarch_testkit::served::numbered;
 use polyarch_testkit::specimen::Built;
-use real::{Options as Real, RealRegistry};
 
 use crate::brief;
 use crate::requests::auditor;

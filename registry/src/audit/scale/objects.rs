@@ -105,6 +105,10 @@ impl Recent {
 mod tests {
     use super::*;
 
+    fn kept(recent: &Recent) -> usize {
+        recent.young.values().chain(recent.old.values()).map(|(_, bytes)| bytes.len()).sum()
+    }
+
     #[tokio::test]
     async fn memory_is_bounded_and_keeps_what_is_used() {
         let objects = Objects::new(None);
@@ -116,10 +120,8 @@ mod tests {
             objects.put(&Digest::sha256(&bytes), "m", &bytes).await;
             assert!(objects.get(&Digest::sha256(&shared)).await.is_some(), "it was asked for {n} times");
         }
-        let recent = objects.recent();
-        let kept: usize = recent.young.values().chain(recent.old.values()).map(|(_, bytes)| bytes.len()).sum();
+        let kept = kept(&objects.recent());
         assert!(kept <= MEMORY && kept > MEMORY / 4, "{kept}");
-        drop(recent);
         assert!(objects.get(&Digest::sha256(object(0))).await.is_none());
         assert!(objects.get(&Digest::sha256(object(999))).await.is_some());
     }
