@@ -24,8 +24,9 @@ fn code(output: &Output) -> i32 {
     output.status.code().unwrap()
 }
 
+/// Lines are as long as a terminal is wide.
 fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
+    String::from_utf8(output.stdout.clone()).unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn stderr(output: &Output) -> String {
@@ -45,7 +46,11 @@ async fn a_tag_is_held_to_an_earlier_report() {
     let new = http.push_index("app", "1", &Index::small(&["linux/amd64"]).annotation("n", "2")).await;
     let moved = home.audit(&[&target, "--unmoved-since", "last.json"]);
     assert_eq!(code(&moved), 7, "{}", stdout(&moved));
-    let want = format!("tag 1 leads to {} now, and led to {} in the earlier report", new.digest(), old.digest());
+    let want = format!(
+        "tag 1 leads to {} now, and led to {} in the earlier report",
+        new.digest().short(),
+        old.digest().short()
+    );
     assert!(stdout(&moved).contains(&want) && stdout(&moved).contains("[moved-tag]"), "{}", stdout(&moved));
 }
 
@@ -76,7 +81,11 @@ async fn a_base_that_cannot_be_asked_for_is_not_checked() {
     let target = registry.reference("app:1");
     assert_eq!(code(&home.audit(&[&target])), 0);
     let output = home.audit(&[&target, "--bases"]);
-    assert!(stdout(&output).contains(&format!("could not check base {digest}: {base}: ")), "{}", stdout(&output));
+    assert!(
+        stdout(&output).contains(&format!("could not check base {}: {base}: ", "0".repeat(12))),
+        "{}",
+        stdout(&output)
+    );
     assert_eq!(code(&output), 8);
 }
 
