@@ -114,6 +114,25 @@ async fn exit_codes_tell_findings_from_what_could_not_be_checked() {
 }
 
 #[tokio::test]
+async fn an_audit_of_nothing_is_not_clean_and_parts_are_not_the_whole() {
+    let (registry, desk) = (TestRegistry::start(), Desk::new());
+    push(&registry, "app", "1", &healthy()).await;
+    let app = registry.reference("app");
+    desk.audit(&[&app, "--tags", "zzz*"]).has(8, "0 images: nothing was audited");
+    desk.audit(&[&app, "-o", "-"]).has(0, "1 image: nothing found");
+    for args in [["--report=json=x", "-o", "x"], ["--report=json=-", "-o", "x"]] {
+        assert_eq!(desk.audit(&[&[app.as_str()], &args[..]].concat()).code, 2, "{args:?}");
+    }
+    desk.audit(&[&app, "--shard", "1/2", "--format", "json", "-o", "1.json"]);
+    desk.audit(&[&app, "--shard", "2/2", "--format", "json", "-o", "2.json"]);
+    desk.audit(&["merge", "2.json", "1.json"]).has(0, "1 image: nothing found");
+    for parts in [&["merge", "1.json"][..], &["merge", "1.json", "1.json", "2.json"]] {
+        let merged = desk.audit(parts);
+        assert!(merged.code == 2 && merged.err.contains("not all shards of one audit"), "{}", merged.err);
+    }
+}
+
+#[tokio::test]
 async fn one_run_writes_every_format() {
     let (registry, desk) = (TestRegistry::start(), Desk::new());
     push_broken(&registry, "team/app", "1", &healthy()).await;

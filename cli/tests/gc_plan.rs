@@ -110,6 +110,8 @@ fn images_of_no_age_are_kept_where_age_decides() {
     check(&home.run(&["gc-plan", &home.at("app")]), 2);
     check(&home.run(&["gc-plan", &home.at("app:1"), "--keep-last", "1"]), 2);
     check(&home.run(&["gc-plan", &home.at("app"), "--keep-tags", "["]), 2);
+    let (_, err) = check(&home.run(&["gc-plan", &home.at("app"), "--keep-tags", "2", "--keep-tags", "v*"]), 2);
+    assert!(err.contains("no tag of the repository fits it"), "{err}");
     check(&home.run(&["gc-plan", &home.at("app"), "--older-than", "1"]), 2);
     check(&home.run(&["gc-plan", &home.at("none"), "--keep-last", "1"]), 8);
 }

@@ -27,10 +27,15 @@ pub fn is_joined(spec: &CacheSpec) -> bool {
 /// Returns where a platform's export of a registry cache goes before it is joined.
 pub fn reference_for(reference: &Reference, platform: &Platform) -> Reference {
     let reference = reference.or_latest();
-    let tag = format!("{}-{}", reference.tag().unwrap_or("latest"), platform.folder_name().replace('_', "-"));
-    // A tag has at most 128 characters (distribution-spec); what makes it the platform's is at its end.
-    let tag: String = tag.chars().skip(tag.chars().count().saturating_sub(128)).collect();
-    reference.with_tag(tag.trim_start_matches(['.', '-']))
+    let (own, platform) = (reference.tag().unwrap_or("latest"), platform.folder_name().replace('_', "-"));
+    let tag = format!("{own}-{platform}");
+    // A tag has at most 128 characters (distribution-spec). Of a longer one the hash tells it from others.
+    match tag.len() <= 128 {
+        true => reference.with_tag(&tag),
+        false => {
+            reference.with_tag(&format!("cache-{}-{platform}", polyarch_registry::oci::Digest::sha256(own).short()))
+        }
+    }
 }
 
 fn of(spec: &CacheSpec, platform: &Platform) -> CacheSpec {
@@ -97,9 +102,11 @@ mod tests {
     }
 
     #[test]
-    fn long_tags_keep_their_end() {
+    fn long_tags_are_told_apart_by_their_hash() {
         let long: Reference = format!("r.example/a:{}", "x".repeat(128)).parse().unwrap();
         let tag = reference_for(&long, &"linux/amd64".parse().unwrap()).tag().unwrap().to_owned();
-        assert_eq!((tag.len(), tag.ends_with("x-linux-amd64")), (128, true));
+        let other: Reference = format!("r.example/a:y{}", "x".repeat(127)).parse().unwrap();
+        let own = reference_for(&other, &"linux/amd64".parse().unwrap());
+        assert!(tag.starts_with("cache-") && tag.ends_with("-linux-amd64") && own.tag() != Some(&tag), "{tag}");
     }
 }

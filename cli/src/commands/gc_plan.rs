@@ -36,7 +36,15 @@ pub async fn run(
     };
     let cache = ManifestCache::of_store(&global.store);
     let graph = read(&client(&args.registries, around)?, &at, Some(cache)).await?;
+    if let Some(glob) = keep.tags.iter().find(|glob| !graph.tags.keys().any(|tag| glob.matches(tag))) {
+        let error = ValueError::new(&glob.to_string(), "no tag of the repository fits it, so that it keeps nothing");
+        return Err(error.of("--keep-tags").into());
+    }
     let plan = plan(&graph, &keep, OffsetDateTime::now_utc());
+    if plan.complete && plan.kept.is_empty() && !plan.tags.is_empty() {
+        let error = Diagnostic::message(ExitCode::Usage, format!("nothing of {} would stay", args.repository));
+        return Err(error.hint("name what stays with --keep-tags, --keep-last or --older-than"));
+    }
     let style = if args.output.is_some() { Style::plain() } else { context.console.out };
     let text = match args.format {
         GcPlanFormat::Text => gc_plan::render(&plan, style),

@@ -7,6 +7,7 @@
 //! and what it does not know is asked with a HEAD.
 
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -23,8 +24,11 @@ use crate::client::ClientError;
 use crate::client::once::OnceMap;
 use crate::oci::{Descriptor, Digest, ImageConfig, Manifest, ManifestError, RawManifest, RunConfig, media_type};
 use crate::resolve::ManifestCache;
-use crate::transfer::graph::{MAX_DEPTH, MAX_MANIFESTS};
+use crate::transfer::graph::{MAX_DEPTH, MAX_MANIFEST_BYTES, MAX_MANIFESTS, MAX_TOTAL_BYTES};
 use crate::verify::{ContentSource, SourceError};
+
+/// Most entries of all indexes of one image: more than what is read, so that what is too much is seen.
+const MAX_ENTRIES: u64 = 2 * MAX_MANIFESTS as u64;
 
 /// Largest configuration that is read, in bytes. Real ones have some ten thousand.
 const CONFIG_BYTES: u64 = 4 << 20;
@@ -84,8 +88,15 @@ pub(super) enum Object {
 }
 
 /// What is found while one image is walked.
+#[derive(Default)]
 struct Walk {
     manifests: AtomicU64,
+    /// Entries of all indexes together.
+    entries: AtomicU64,
+    /// Bytes of all manifests and configurations together, however often they are named.
+    bytes: AtomicU64,
+    /// Indexes that were opened: one that is named twice is opened once.
+    indexes: std::sync::Mutex<HashSet<Digest>>,
     unchecked: std::sync::Mutex<Vec<Unchecked>>,
 }
 
@@ -113,7 +124,7 @@ impl Collector {
     /// Reads everything behind a root that was read already.
     pub async fn image(&self, name: ImageName, root: RawManifest) -> ImageFacts {
         let descriptor = root.descriptor();
-        let walk = Walk { manifests: AtomicU64::new(1), unchecked: std::sync::Mutex::default() };
+        let walk = Walk { manifests: AtomicU64::new(1), ..Walk::default() };
         let node = self.node(&walk, &descriptor, root, 1).await;
         let unchecked = walk.unchecked.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         let root = Entry { descriptor, node };
@@ -127,7 +138,7 @@ impl Collector {
                 return Entry { descriptor, node: Node::Other };
             }
             let count = walk.manifests.fetch_add(1, Ordering::Relaxed);
-            if depth > MAX_DEPTH || count >= MAX_MANIFESTS as u64 {
+            if depth > MAX_DEPTH || count >= MAX_MANIFESTS as u64 || !walk.may_open(&descriptor) {
                 return Entry { descriptor, node: Node::TooMuch };
             }
             let node = match self.object(&descriptor, Kind::Manifest).await {
@@ -149,8 +160,12 @@ impl Collector {
     async fn node(&self, walk: &Walk, _descriptor: &Descriptor, raw: RawManifest, depth: usize) -> Node {
         match raw.view() {
             Ok(Manifest::Index(view)) => {
-                let work = view.manifests.iter().map(|child| self.entry(walk, child.clone(), depth + 1));
-                let children = join_all(work).await;
+                let room = walk.room(view.manifests.len());
+                let work = view.manifests[..room].iter().map(|child| self.entry(walk, child.clone(), depth + 1));
+                let mut children = join_all(work).await;
+                // One stands for all that are left out.
+                let left = view.manifests.get(room).cloned();
+                children.extend(left.map(|descriptor| Entry { descriptor, node: Node::TooMuch }));
                 Node::Index(Box::new(IndexFacts { raw, view, children }))
             }
             Ok(Manifest::Image(view)) => {
@@ -222,7 +237,10 @@ impl Collector {
 
     /// Returns an object whose bytes are known if the place has it; reads it otherwise.
     async fn found(&self, descriptor: &Descriptor, kind: Kind) -> Object {
-        if let Some((media_type, bytes)) = self.objects.get(&descriptor.digest).await {
+        // The type is not part of the digest: what another place called it says nothing about this one.
+        if let Some((media_type, bytes)) = self.objects.get(&descriptor.digest).await
+            && media_type == descriptor.media_type
+        {
             match self.is_there(descriptor, kind).await {
                 Ok(true) => {
                     self.counts.cached();
@@ -295,6 +313,20 @@ impl Collector {
 }
 
 impl Walk {
+    /// Whether a manifest may still be read, and if it is an index, for the first time.
+    fn may_open(&self, descriptor: &Descriptor) -> bool {
+        let before = self.bytes.fetch_add(descriptor.size.min(MAX_MANIFEST_BYTES), Ordering::Relaxed);
+        let mut indexes = self.indexes.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let is_new = !media_type::is_index(&descriptor.media_type) || indexes.insert(descriptor.digest.clone());
+        is_new && before <= MAX_TOTAL_BYTES
+    }
+
+    /// Returns how many more entries of an index are looked at.
+    fn room(&self, wanted: usize) -> usize {
+        let before = self.entries.fetch_add(wanted as u64, Ordering::Relaxed);
+        wanted.min(usize::try_from(MAX_ENTRIES.saturating_sub(before)).unwrap_or(wanted))
+    }
+
     fn unchecked<T>(&self, what: &str, digest: &Digest, reason: String, then: T) -> T {
         let one = Unchecked { what: what.to_owned(), digest: Some(digest.clone()), reason };
         self.unchecked.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(one);

@@ -110,6 +110,18 @@ pub struct Unchecked {
 /// Most findings of one rule in one image: an index of two thousand entries is somebody's joke.
 const MOST: usize = 100;
 
+/// Longest text of a finding that comes from a registry, in bytes.
+const TEXT: usize = 2048;
+
+/// Returns a text of at most [`TEXT`] bytes.
+pub(super) fn cut(mut text: String) -> String {
+    if text.len() > TEXT {
+        text.truncate(text.floor_char_boundary(TEXT));
+        text.push('…');
+    }
+    text
+}
+
 /// Findings of one rule being made.
 pub struct Findings {
     pub(super) rule: &'static Rule,
@@ -143,9 +155,9 @@ impl Findings {
         self.list.push(Finding {
             rule: self.rule.id.to_owned(),
             severity,
-            platform: place.platform.map(|platform| platform.to_string()),
+            platform: place.platform.map(|platform| cut(platform.to_string())),
             digest: place.digest,
-            message: message.into(),
+            message: cut(message.into()),
             fix: self.rule.fix.to_owned(),
             key: String::new(),
             waived: None,

@@ -19,9 +19,14 @@ impl Scope {
         }
     }
 
-    /// Returns the groups of which at least one rule has what it needs, in the order of the columns.
+    /// Returns the groups that were judged, in the order of the columns: those of which at least one rule has what it needs.
+    /// That programs fit, or that an image is signed, no manifest can say: a rule that only suspects otherwise makes no column.
     pub fn groups(self) -> Vec<Group> {
-        let judged = |group| rules().iter().any(|rule| rule.group == group && self.reads(rule.cost));
+        let judged = |group| match group {
+            Group::Binaries => self.binaries || self.layers,
+            Group::Signed => self.referrers,
+            _ => rules().iter().any(|rule| rule.group == group && self.reads(rule.cost)),
+        };
         Group::ALL.into_iter().filter(|group| judged(*group)).collect()
     }
 

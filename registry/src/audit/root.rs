@@ -52,6 +52,9 @@ impl Collector {
                 None => return Ok(None),
             },
         };
+        if head.media_type.as_ref().is_some_and(|told| *told != media_type) {
+            return Ok(None);
+        }
         self.counts.cached();
         self.leads(reference, &now);
         Ok(Some(RawManifest::new(media_type, bytes)))

@@ -93,12 +93,18 @@ impl Graph {
         own.chain(about.get(digest).into_iter().flatten().copied()).collect()
     }
 
-    /// Returns the roots of the tags about each manifest.
+    /// Returns the roots of the tags about each manifest, and the manifests that say they are about it.
     pub(super) fn about(&self) -> BTreeMap<&Digest, Vec<&Digest>> {
         let mut about: BTreeMap<&Digest, Vec<&Digest>> = BTreeMap::new();
         for tag in self.tags.values() {
             if let Some(subject) = &tag.about {
                 about.entry(subject).or_default().push(&tag.digest);
+            }
+        }
+        // Whatever a registry lists: a manifest says itself what it is about.
+        for (digest, manifest) in &self.manifests {
+            if let Some(subject) = &manifest.subject {
+                about.entry(subject).or_default().push(digest);
             }
         }
         about

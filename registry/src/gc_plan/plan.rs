@@ -132,13 +132,19 @@ fn chosen<'a>(graph: &'a Graph, keep: &Keep, now: OffsetDateTime) -> BTreeMap<&'
     tags.filter_map(|(name, reason)| Some((name, reason?))).collect()
 }
 
-/// The newest images, however many tags each has.
+/// The newest images, however many tags each has. Of several as old as the last of them all stay: nothing says which is newer.
 fn newest(graph: &Graph, count: usize) -> BTreeSet<&Digest> {
     let own = graph.tags.values().filter(|tag| tag.about.is_none());
     let mut dated: Vec<_> = own.filter_map(|tag| Some((Reverse(tag.created?), &tag.digest))).collect();
     dated.sort_unstable();
     dated.dedup();
-    dated.into_iter().take(count).map(|(_, digest)| digest).collect()
+    let oldest =
+        count.checked_sub(1).and_then(|last| dated.get(last.min(dated.len().saturating_sub(1))).map(|one| one.0));
+    dated
+        .into_iter()
+        .take_while(|(created, _)| oldest.is_some_and(|oldest| *created <= oldest))
+        .map(|(_, digest)| digest)
+        .collect()
 }
 
 fn delete(graph: &Graph, kept: &BTreeSet<&Digest>, plan: &mut Plan) {
@@ -321,6 +327,21 @@ mod tests {
         let young = one.kept.iter().find(|kept| kept.tag == "odd").unwrap();
         assert_eq!(young.reason, "nobody knows how old it is");
         assert_eq!(plan(&graph(), &keep(&["none"], None, None), NOW).tags.len(), 8, "all of them");
+    }
+
+    #[test]
+    fn of_images_of_one_age_all_stay_or_none() {
+        let graph = Builder(graph()).tag("twin", "amd", Some(20)).0;
+        let plan = plan(&graph, &keep(&[], Some(1), None), NOW);
+        assert_eq!(plan.tags, ["1", "orphan", "sig-1"], "index2 and amd are as old as each other");
+    }
+
+    #[test]
+    fn what_says_itself_that_it_is_about_something_kept_stays() {
+        let mut graph = Builder(graph()).manifest("sbom", &[], &["sbom"]).tag("sbom-1", "sbom", Some(90)).0;
+        graph.manifests.get_mut(&d("sbom")).unwrap().subject = Some(d("index2"));
+        let plan = plan(&graph, &keep(&["2"], None, None), NOW);
+        assert!(!plan.manifests.iter().any(|one| one.digest == d("sbom")), "{:?}", plan.manifests);
     }
 
     #[test]

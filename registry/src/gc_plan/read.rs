@@ -42,6 +42,7 @@ pub async fn read(
         repository,
         collector,
         has_no_api: AtomicBool::new(false),
+        has_api: AtomicBool::new(false),
         graph: Graph { repository: repository.name(), ..Graph::default() },
     };
     if list.truncated {
@@ -58,6 +59,7 @@ struct Reader<'a> {
     repository: &'a Reference,
     collector: Collector,
     has_no_api: AtomicBool,
+    has_api: AtomicBool,
     graph: Graph,
 }
 
@@ -177,6 +179,7 @@ impl Reader<'_> {
         }
         match self.registry.referrers_by_api(self.repository, digest, None).await {
             Ok(Some(found)) => {
+                self.has_api.store(true, Ordering::Relaxed);
                 if found.truncated {
                     unchecked.push(format!("{digest} has more referrers than were listed"));
                 }
@@ -188,7 +191,9 @@ impl Reader<'_> {
                 }
             }
             // The tags that stand in for it are among the tags.
-            Ok(None) => self.has_no_api.store(true, Ordering::Relaxed),
+            Ok(None) if !self.has_api.load(Ordering::Relaxed) => self.has_no_api.store(true, Ordering::Relaxed),
+            // An API that was there a moment ago has not gone: something stands between.
+            Ok(None) => unchecked.push(format!("what refers to {digest}: the registry did not say")),
             Err(error) => unchecked.push(format!("what refers to {digest}: {}", in_full(&error))),
         }
         (facts, unchecked)
@@ -200,8 +205,18 @@ impl Reader<'_> {
         let unseen = self.graph.tags.values().filter_map(|tag| tag.about.clone());
         let unseen: Vec<Digest> = unseen.filter(|about| !self.graph.manifests.contains_key(about)).collect();
         for digest in unseen {
-            match self.registry.head_manifest(&self.repository.with_digest(digest.clone())).await {
-                Ok(head) => drop(known.insert(digest, head.is_some())),
+            let at = self.repository.with_digest(digest.clone());
+            let found = match self.registry.head_manifest(&at).await {
+                // GET decides: some registries know no HEAD.
+                Ok(None) => match self.registry.get_manifest_as_is(&at, "").await {
+                    Ok(_) => Ok(true),
+                    Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+                    Err(error) => Err(error),
+                },
+                head => head.map(|head| head.is_some()),
+            };
+            match found {
+                Ok(is_there) => drop(known.insert(digest, is_there)),
                 Err(error) => self.graph.unchecked.push(format!("whether {digest} is there: {}", in_full(&error))),
             }
         }

@@ -3,6 +3,7 @@
 use polyarch_registry::audit::{Expectations, Finding};
 use polyarch_registry::oci::index_builder::{ATTESTATION_MANIFEST, REFERENCE_DIGEST, REFERENCE_TYPE};
 use polyarch_registry::oci::media_type;
+use polyarch_registry::store::BlobStoreExt as _;
 use polyarch_testkit::Specimen;
 use polyarch_testkit::layer::Layer;
 use serde_json::{Value, json};
@@ -193,6 +194,22 @@ async fn unknown_documents_are_an_error_only_where_a_tag_leads_to_them() {
     built.root = polyarch_registry::oci::RawManifest::new("application/vnd.example.thing+json", "{}");
     let root = audit_with(&built, Expectations::default(), Default::default()).await.findings;
     assert_eq!(brief(&root), [("unknown-manifest-type", "error", "-")]);
+}
+
+/// An index that lists a child index of four thousand entries four thousand times.
+#[tokio::test]
+async fn an_index_that_is_named_often_is_opened_once() {
+    let many = |entry: serde_json::Value, count: usize| {
+        let list: Vec<_> = std::iter::repeat_n(entry, count).collect();
+        let text = json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": list}).to_string();
+        polyarch_registry::oci::RawManifest::new(media_type::OCI_INDEX, text)
+    };
+    let mut built = Specimen::healthy(&BOTH).build().await;
+    let inner = many(json!({"mediaType": "x/y", "digest": built.root.digest(), "size": 1}), 4000);
+    built.store.put_bytes(inner.bytes().clone()).await.unwrap();
+    built.root = many(serde_json::to_value(inner.descriptor()).unwrap(), 4000);
+    let report = audit_with(&built, Expectations::default(), Default::default()).await;
+    assert!(report.findings.iter().any(|one| one.rule == "too-many-manifests"), "{:?}", report.findings.len());
 }
 
 #[tokio::test]

@@ -54,7 +54,11 @@ fn text(rule: &Rule, style: Style) -> String {
     // Writing to a String cannot fail.
     let _ = writeln!(out, "{}  {}", style.bold("severity"), rule.severity.name());
     let _ = writeln!(out, "{}     {}", style.bold("reads"), rule.cost.name());
-    let _ = writeln!(out, "{}       {}\n", style.bold("fix"), rule.fix);
+    for (number, line) in wrap(rule.fix, WIDTH - 10).iter().enumerate() {
+        let head = if number == 0 { style.bold("fix") } else { "   ".to_owned() };
+        let _ = writeln!(out, "{head}       {line}");
+    }
+    out.push('\n');
     for line in wrap(rule.explanation, WIDTH) {
         let _ = writeln!(out, "{line}");
     }

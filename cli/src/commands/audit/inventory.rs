@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 
 use super::output;
 use crate::args::audit_output::{AuditFormat, AuditOutput};
+use crate::args::audit_run::RunArgs;
 use crate::commands::Context;
 use crate::diagnostics::Diagnostic;
 use crate::exit_code::ExitCode;
@@ -59,7 +60,12 @@ pub async fn run(
 ///
 /// # Errors
 /// Such an option.
-pub fn check(args: &AuditOutput) -> Result<(), SettingsError> {
+pub fn check(args: &AuditOutput, run: &RunArgs) -> Result<(), SettingsError> {
+    if run.shard.is_some() || run.resume {
+        return Err(SettingsError::conflict(
+            "--inventory cannot be used with --shard or --resume: it needs every image",
+        ));
+    }
     if !matches!(args.format, AuditFormat::Text | AuditFormat::Json) {
         return Err(SettingsError::conflict("--inventory is written as text or json only"));
     }

@@ -54,7 +54,7 @@ pub async fn run(
         None => Policy::default(),
     };
     if args.policy.inventory {
-        inventory::check(&args.output)?;
+        inventory::check(&args.output, &args.run)?;
     }
     let registry = Registry::new(registries::resolve(&args.registries, around)?);
     let tags = select::tags(&args.policy)?;

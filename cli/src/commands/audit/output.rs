@@ -14,8 +14,11 @@ use crate::commands::Context;
 use crate::diagnostics::Diagnostic;
 use crate::exit_code::ExitCode;
 use crate::report::audit;
-use crate::settings::{Surroundings, report_file};
+use crate::settings::{Surroundings, ValueError, report_file};
 use crate::style::Style;
+
+/// What `-o` calls stdout, as that of `build` does.
+const STDOUT: &str = "-";
 
 /// What is told of a report, ready before anything is read from a registry.
 pub struct Output<'a> {
@@ -29,9 +32,18 @@ impl<'a> Output<'a> {
     /// # Errors
     /// One of them cannot, or the baseline is no report.
     pub fn new(args: &'a AuditOutput, around: &Surroundings) -> Result<Self, Diagnostic> {
-        report_file::resolve(args.output.as_deref(), "--output", around)?;
+        let mut files = vec![report_file::resolve(file(args), "--output", around)?];
         for one in &args.reports {
-            report_file::resolve(Some(&one.path), "--report", around)?;
+            if one.path == Path::new(STDOUT) {
+                let error = ValueError::new(STDOUT, "a report of --report is a file");
+                return Err(error.hint("stdout has what --format says").of("--report").into());
+            }
+            let path = report_file::resolve(Some(&one.path), "--report", around)?;
+            if files.contains(&path) {
+                let name = one.path.display().to_string();
+                return Err(ValueError::new(&name, "another report goes there, too").of("--report").into());
+            }
+            files.push(path);
         }
         let hint = "a first one is written by `polyarch audit … --report json=FILE`";
         let read = |path| read(&around.resolve(path)).map_err(|error| error.hint(hint));
@@ -59,7 +71,7 @@ impl<'a> Output<'a> {
             write(&around.resolve(&one.path), &text)?;
         }
         let format = self.args.format;
-        match &self.args.output {
+        match file(self.args) {
             Some(path) => write(&around.resolve(path), &audit::render(format, shown(format), Style::plain())?)?,
             None => context.console.result(audit::render(format, shown(format), context.console.out)?)?,
         }
@@ -74,7 +86,28 @@ impl<'a> Output<'a> {
 pub fn merge(args: &MergeArgs, context: &Context, around: &Surroundings) -> Result<ExitCode, Diagnostic> {
     let output = Output::new(&args.output, around)?;
     let reports: Result<Vec<Report>, _> = args.inputs.iter().map(|path| read(&around.resolve(path))).collect();
-    output.tell(Report::merge(reports?), context, around)
+    let reports = reports?;
+    whole(&reports)?;
+    output.tell(Report::merge(reports), context, around)
+}
+
+/// Shards are joined if all of them are there, each once: a report of a part must not look like one of the whole.
+fn whole(reports: &[Report]) -> Result<(), Diagnostic> {
+    let mut shards: Vec<_> = reports.iter().filter_map(|report| report.stats.shard).collect();
+    shards.sort_by_key(|shard| (shard.of, shard.number));
+    let Some(of) = shards.first().map(|shard| shard.of) else { return Ok(()) };
+    let have: Vec<u32> = shards.iter().map(|shard| shard.number).collect();
+    if shards.iter().all(|shard| shard.of == of) && have.iter().copied().eq(1..=of) {
+        return Ok(());
+    }
+    let names: Vec<String> = shards.iter().map(|shard| format!("{}/{}", shard.number, shard.of)).collect();
+    let text = format!("these are not all shards of one audit, each once: {}", names.join(", "));
+    Err(Diagnostic::message(ExitCode::Usage, text))
+}
+
+/// Returns where the report goes, if not to stdout.
+fn file(args: &AuditOutput) -> Option<&Path> {
+    args.output.as_deref().filter(|path| *path != Path::new(STDOUT))
 }
 
 /// Reads a report that polyarch wrote.
@@ -86,7 +119,9 @@ fn read(path: &Path) -> Result<Report, Diagnostic> {
     let attempted = || format!("cannot read the report {}", path.display());
     let wrong = |error: &serde_json::Error| Diagnostic::new(ExitCode::Usage, error).context(attempted());
     let bytes = std::fs::read(path).map_err(|error| Diagnostic::new(ExitCode::Usage, &error).context(attempted()))?;
-    let Version { version } = serde_json::from_slice(&bytes).map_err(|error| wrong(&error))?;
+    let Ok(Version { version }) = serde_json::from_slice(&bytes) else {
+        return Err(Diagnostic::message(ExitCode::Usage, "it is no report of an audit in JSON").context(attempted()));
+    };
     if version != u64::from(REPORT_VERSION) {
         let reason = format!("it has version {version}, and this polyarch reads {REPORT_VERSION}");
         return Err(Diagnostic::message(ExitCode::Usage, reason).context(attempted()));
@@ -125,6 +160,11 @@ fn without_known(report: &Report) -> Report {
     new
 }
 
+/// Whoever audits nothing has mistyped something, or lost it. A shard may be empty.
+fn is_of_nothing(report: &Report) -> bool {
+    report.images.is_empty() && report.stats.shard.is_none() && report.stats.vanished == 0
+}
+
 /// Findings outweigh what could not be checked: they are there whatever else there may be.
 fn code(report: &Report, fail_on: FailOn) -> ExitCode {
     let least = match fail_on {
@@ -135,7 +175,7 @@ fn code(report: &Report, fail_on: FailOn) -> ExitCode {
     };
     if least.is_some_and(|least| report.worst().is_some_and(|worst| worst >= least)) {
         ExitCode::Audit
-    } else if report.unchecked() > 0 {
+    } else if report.unchecked() > 0 || is_of_nothing(report) {
         ExitCode::CouldNotCheck
     } else {
         ExitCode::Done

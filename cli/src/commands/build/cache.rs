@@ -25,7 +25,11 @@ pub(super) async fn join<'a>(
     sessions: impl Iterator<Item = &'a Arc<NodeSession>>,
     outcomes: &[PlatformOutcome],
 ) -> Vec<Diagnostic> {
-    let built: Vec<&Platform> = outcomes.iter().filter(|one| one.result.is_ok()).map(|one| &one.platform).collect();
+    // Without all of its platforms it would take those away that the last build wrote.
+    if outcomes.iter().any(|one| one.result.is_err()) {
+        return Vec::new();
+    }
+    let built: Vec<&Platform> = outcomes.iter().map(|one| &one.platform).collect();
     let mut exported: Vec<Descriptor> = Vec::new();
     for session in sessions {
         exported.extend(session.caches.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned());
@@ -34,7 +38,7 @@ pub(super) async fn join<'a>(
     for spec in means.settings.request.cache_to.iter().filter(|spec| is_joined(spec)) {
         let (name, done) = match spec.kind.as_str() {
             "local" => into_directory(spec, &exported).await,
-            _ if outcomes.len() > 1 && !built.is_empty() => into_registry(means, spec, &built).await,
+            _ if outcomes.len() > 1 => into_registry(means, spec, &built).await,
             _ => continue,
         };
         let Err(error) = done else { continue };

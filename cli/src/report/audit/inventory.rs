@@ -84,7 +84,7 @@ fn list(what: &str, names: &[String]) -> Option<String> {
 
 fn line(out: &mut String, text: &str) {
     for line in wrap(&escape(text).replace('\n', " "), WIDTH - 4) {
-        let _ = writeln!(out, "    {line}");
+        let _ = writeln!(out, "    {}", crate::text::neutralise_ci(&line));
     }
 }
 

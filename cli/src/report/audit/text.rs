@@ -170,6 +170,7 @@ fn summary(report: &Report, style: Style) -> String {
     }
     let mut parts = Vec::new();
     match (tally.open(), tally.unchecked) {
+        (0, 0) if report.images.is_empty() => parts.push(style.warning("nothing was audited")),
         (0, 0) => parts.push(style.good("nothing found")),
         (0, _) => {}
         _ => parts.push(tally.severities()),
@@ -197,7 +198,7 @@ fn summary(report: &Report, style: Style) -> String {
 /// Adds a line without spaces at its end.
 fn line(out: &mut String, text: &str) {
     // Writing to a String cannot fail.
-    let _ = writeln!(out, "{}", text.trim_end());
+    let _ = writeln!(out, "{}", neutralise_ci(text.trim_end()));
 }
 
 fn safe(text: &str) -> String {

@@ -12,6 +12,11 @@ const SHELLS: [&str; 6] = ["sh", "bash", "ash", "dash", "busybox", "zsh"];
 /// What means more to a shell than itself.
 const SPECIAL: [char; 19] =
     ['$', '`', '"', '\'', '(', ')', '{', '}', '|', ';', '&', '<', '>', '*', '?', '[', ']', '\\', '\n'];
+/// Directories of a search path that are looked into; real ones have some ten.
+const MOST_DIRS: usize = 64;
+/// Longest path of Linux, in bytes.
+const PATH_MAX: usize = 4096;
+
 /// Words of the shell's own.
 const BUILTINS: [&str; 14] =
     ["cd", "set", "export", "echo", "exit", "if", "for", "while", "until", "case", "trap", "umask", "true", ":"];
@@ -28,7 +33,13 @@ pub fn search_path(run: &RunConfig, separator: char) -> Vec<String> {
         // Windows does not tell `Path` from `PATH`.
         (name == "PATH" || separator == ';' && name.eq_ignore_ascii_case("PATH")).then_some(value)
     });
-    path.unwrap_or(DEFAULT_PATH).split(separator).filter(|dir| !dir.is_empty()).map(str::to_owned).collect()
+    let mut dirs: Vec<String> = Vec::new();
+    for dir in path.unwrap_or(DEFAULT_PATH).split(separator).filter(|dir| !dir.is_empty() && dir.len() <= PATH_MAX) {
+        if dirs.len() < MOST_DIRS && !dirs.iter().any(|known| known == dir) {
+            dirs.push(dir.to_owned());
+        }
+    }
+    dirs
 }
 
 /// Returns what a command line starts after its first program: what a shell is given to run or a wrapper is given to start.

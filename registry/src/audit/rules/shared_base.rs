@@ -168,7 +168,15 @@ fn severity(
     if is_whole {
         // A command is often only there because `docker create` wants one.
         let is_program = starts && total(shared) >= NOTABLE_BYTES;
-        return Some(if is_program { Severity::Error } else { Severity::Info });
+        let is_copied = shared.iter().all(|layer| steps.origin(&layer.digest) == Origin::Copied);
+        let has_entrypoint =
+            group.iter().any(|image| image.config.is_some_and(|config| !config.run.entrypoint.is_empty()));
+        return Some(match (is_program, is_copied) {
+            // Certificates and pages are the same everywhere, and their command is there because something wants one.
+            (true, true) if !has_entrypoint => Severity::Warning,
+            (true, _) => Severity::Error,
+            (false, _) => Severity::Info,
+        });
     }
     if shared.iter().all(|layer| steps.origin(&layer.digest) == Origin::Copied) {
         return is_large.then_some(Severity::Info);
