@@ -111,6 +111,12 @@ async fn exit_codes_tell_findings_from_what_could_not_be_checked() {
     desk.audit(&[&absent, &bad]).has(7, "1 thing could not be checked");
     desk.audit(&[&absent, &bad, "--fail-on", "never"]).has(8, "1 error");
     desk.audit(&[]).has(2, "");
+    for (word, hint) in
+        [("explian", "`polyarch audit explain` is a command"), ("127.0.0.1:5000", "--repos 127.0.0.1:5000")]
+    {
+        let ended = desk.audit(&[word]);
+        assert!(ended.code == 2 && ended.err.contains(hint), "{}", ended.err);
+    }
 }
 
 #[tokio::test]

@@ -29,12 +29,12 @@ pub struct AuditArgs {
     /// How the report is written
     #[command(flatten)]
     pub output: AuditOutput,
-    /// How registries are reached.
-    #[command(flatten)]
-    pub registries: RegistryAccess,
     /// How many images are audited
     #[command(flatten)]
     pub run: RunArgs,
+    /// How registries are reached.
+    #[command(flatten)]
+    pub registries: RegistryAccess,
 }
 
 /// What an audit reads besides manifests and configurations.

@@ -38,6 +38,9 @@ pub struct Inspection {
     pub attestations: Vec<AttestationView>,
     /// Children that are neither.
     pub others: Vec<Descriptor>,
+    /// Children that are listed and not there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<Descriptor>,
     /// What refers to the root and to the images: signatures, SBOMs.
     pub referrers: Vec<ReferrerView>,
 }
@@ -130,7 +133,7 @@ pub async fn run(
     };
     context.console.result(text)?;
     warnings.iter().for_each(|warning| context.console.say(&format!("warning: {}\n", escape(warning))));
-    Ok(ExitCode::Done)
+    Ok(if found.missing.is_empty() { ExitCode::Done } else { ExitCode::Verification })
 }
 
 /// Leaves the one image that a client of a platform gets: the best its machine runs without an emulator, of equals the
@@ -151,6 +154,7 @@ fn resolve(found: &mut Inspection, wanted: &str) -> Result<(), Diagnostic> {
     let image = found.platforms.swap_remove(at);
     found.attestations.retain(|attestation| attestation.subject.as_ref() == Some(&image.digest));
     found.others.clear();
+    found.missing.clear();
     found.platforms = vec![image];
     Ok(())
 }
@@ -166,6 +170,7 @@ pub async fn inspect(opened: &Opened) -> Result<Inspection, Diagnostic> {
         platforms: Vec::new(),
         attestations: Vec::new(),
         others: Vec::new(),
+        missing: Vec::new(),
         referrers: Vec::new(),
     };
     match view(&opened.root)? {
@@ -180,7 +185,11 @@ pub async fn inspect(opened: &Opened) -> Result<Inspection, Diagnostic> {
 }
 
 async fn add_child(opened: &Opened, child: &Descriptor, found: &mut Inspection) -> Result<(), Diagnostic> {
-    let raw = source::manifest(&*opened.source, child).await?;
+    // The rest of a broken index is what one wants to see.
+    let Some(raw) = source::manifest_if_there(&*opened.source, child).await? else {
+        found.missing.push(child.clone());
+        return Ok(());
+    };
     let Manifest::Image(image) = view(&raw)? else {
         found.others.push(child.clone());
         return Ok(());
@@ -250,6 +259,10 @@ fn render(found: &Inspection, style: Style) -> String {
     for other in &found.others {
         let kind = other.artifact_type.as_deref().unwrap_or(&other.media_type);
         let _ = writeln!(out, "\nother  {}  {}", other.digest, escape(kind));
+    }
+    for child in &found.missing {
+        let platform = child.platform.as_ref().map(ToString::to_string).unwrap_or_default();
+        let _ = writeln!(out, "\n{}  {}  {}", style.error("missing"), child.digest, escape(&platform));
     }
     out
 }

@@ -8,7 +8,7 @@ use polyarch_registry::oci::{Descriptor, Digest, RawManifest, Reference};
 use polyarch_registry::store::LayoutStore;
 use polyarch_registry::store::layout::Root;
 use polyarch_registry::transfer::{IMAGE_NAME, RegistrySource};
-use polyarch_registry::verify::{ContentSource, StoreSource};
+use polyarch_registry::verify::{ContentSource, SourceError, StoreSource};
 use tokio::io::AsyncReadExt;
 
 use super::about::Home;
@@ -168,6 +168,21 @@ async fn only_root(store: &LayoutStore) -> Result<Root, Diagnostic> {
             let text = format!("{} has several images", store.root().display());
             Err(Diagnostic::message(ExitCode::Usage, text).hint(format!("name one of {}", names.join(", "))))
         }
+    }
+}
+
+/// Reads a manifest and checks its digest; none if it is not there.
+///
+/// # Errors
+/// It cannot be read, or is not what the descriptor says.
+pub async fn manifest_if_there(
+    source: &dyn ContentSource,
+    descriptor: &Descriptor,
+) -> Result<Option<RawManifest>, Diagnostic> {
+    match source.manifest(descriptor).await {
+        Err(SourceError::Missing(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+        Ok(manifest) => check(&descriptor.digest, manifest.bytes()).map(|()| Some(manifest)),
     }
 }
 

@@ -171,6 +171,9 @@ pub async fn rm(args: &RmRefArgs, context: &Context, around: &Surroundings) -> R
         }
     })?;
     context.console.result(format!("removed {gone}\n"))?;
+    if args.digest {
+        context.console.say("every tag that led to it is gone, too\n");
+    }
     Ok(ExitCode::Done)
 }
 

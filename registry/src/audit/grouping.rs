@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::run::Job;
 use super::select::TagFilter;
-use crate::client::{ClientError, Registry, TagList};
+use crate::client::{ClientError, ErrorKind, Registry, TagList};
 use crate::oci::{Digest, RawManifest, Reference};
 use crate::verify::ContentSource;
 
@@ -23,6 +23,8 @@ pub(super) struct Remote {
     /// Any reference to it.
     pub(super) repository: Reference,
     is_whole: bool,
+    /// Its registry listed it.
+    is_listed: bool,
     tags: BTreeSet<String>,
     digests: BTreeSet<Digest>,
 }
@@ -46,6 +48,7 @@ pub(super) struct Names {
 pub(super) fn grouped(jobs: Vec<Job>) -> Vec<Place> {
     let mut places = Vec::new();
     let mut known = BTreeMap::new();
+    let mut listed = BTreeSet::new();
     for job in jobs {
         let (repository, tags, digest) = match job {
             Job::Local { repository, source, roots } => {
@@ -53,6 +56,10 @@ pub(super) fn grouped(jobs: Vec<Job>) -> Vec<Place> {
                 continue;
             }
             Job::Repository { repository, tags } => (repository, tags, None),
+            Job::Listed(repository) => {
+                listed.insert((repository.host().to_owned(), repository.repository().to_owned()));
+                (repository, None, None)
+            }
             Job::Digest(reference) => {
                 let digest = reference.digest().cloned();
                 (reference, Some(Vec::new()), digest)
@@ -61,13 +68,19 @@ pub(super) fn grouped(jobs: Vec<Job>) -> Vec<Place> {
         let at =
             *known.entry((repository.host().to_owned(), repository.repository().to_owned())).or_insert_with(|| {
                 let (tags, digests) = (BTreeSet::new(), BTreeSet::new());
-                places.push(Place::Remote(Remote { repository, is_whole: false, tags, digests }));
+                places.push(Place::Remote(Remote { repository, is_whole: false, is_listed: false, tags, digests }));
                 places.len() - 1
             });
         if let Place::Remote(remote) = &mut places[at] {
             remote.is_whole |= tags.is_none();
             remote.tags.extend(tags.unwrap_or_default());
             remote.digests.extend(digest);
+        }
+    }
+    for place in &mut places {
+        if let Place::Remote(remote) = place {
+            let name = (remote.repository.host().to_owned(), remote.repository.repository().to_owned());
+            remote.is_listed = listed.contains(&name);
         }
     }
     places
@@ -78,7 +91,11 @@ impl Remote {
     pub(super) async fn names(&self, registry: &Registry, filter: &TagFilter) -> Result<Names, ClientError> {
         let mut names = self.named();
         if self.is_whole {
-            let list = registry.tags(&self.repository).await?;
+            let list = match registry.tags(&self.repository).await {
+                // Catalogs keep the names of repositories whose last tag is gone.
+                Err(error) if self.is_listed && error.kind() == ErrorKind::NotFound => return Ok(names),
+                list => list?,
+            };
             let (images, skipped) = filter.of(&list);
             names.images.extend(images);
             names.skipped = skipped;

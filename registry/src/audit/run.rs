@@ -63,6 +63,8 @@ pub enum Job {
         /// Tags.
         tags: Option<Vec<String>>,
     },
+    /// A whole repository that its registry lists; it may have become empty since.
+    Listed(Reference),
     /// One digest of a repository.
     Digest(Reference),
     /// Images of a layout or store, which is no registry.

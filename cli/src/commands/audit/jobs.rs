@@ -11,6 +11,7 @@ use polyarch_registry::verify::StoreSource;
 
 use crate::commands::source;
 use crate::diagnostics::Diagnostic;
+use crate::settings::near;
 use crate::settings::target::{self, Target};
 use crate::settings::{GlobalSettings, SettingsError, Surroundings, ValueError};
 
@@ -36,7 +37,27 @@ pub async fn of(targets: &[String], global: &GlobalSettings, around: &Surroundin
     Ok(jobs)
 }
 
+/// Names of commands, which a target is easily taken for.
+const COMMANDS: [&str; 4] = ["explain", "rules", "merge", "policy"];
+
+/// Returns what else a bare word may have been meant for: an image of Docker Hub is rarely audited by its short name.
+fn meant(text: &str) -> Option<String> {
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    if let Some((host, port)) = text.split_once(':')
+        && is_port(port)
+        && (host == "localhost" || host.contains('.'))
+    {
+        return Some(format!("all repositories of a registry are `--repos {text}`"));
+    }
+    let is_word = text.bytes().all(|byte| byte.is_ascii_lowercase());
+    let near = near::nearest(text, COMMANDS).filter(|_| is_word)?;
+    Some(format!("`polyarch audit {near}` is a command; an image of Docker Hub is docker.io/library/{text}"))
+}
+
 fn remote(text: &str) -> Result<Job, SettingsError> {
+    if let Some(hint) = meant(text) {
+        return Err(ValueError::new(text, "it names no repository").hint(hint).of("TARGET"));
+    }
     let reference: Reference = text.parse().map_err(|error| ValueError::from(error).of("TARGET"))?;
     Ok(match (reference.digest(), reference.tag()) {
         (Some(_), _) => Job::Digest(reference),

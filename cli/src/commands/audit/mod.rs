@@ -71,7 +71,8 @@ pub async fn run(
         let work = (jobs, untold);
         return inventory::run(&args.output, auditor, &registry, work, &cache, (context, around)).await;
     }
-    let asked: Vec<String> = args.targets.iter().chain(&args.policy.repos).cloned().collect();
+    let asked: Vec<String> =
+        args.targets.iter().chain(&args.policy.repos).chain(&args.policy.find_in).cloned().collect();
     let auditor = auditor.with_options(running::options(&args.run, &asked, global)?);
     let auditor = auditor.beyond(beyond::of(&args.beyond, around)?);
     let mut report = running::run(&auditor, jobs, &args.run, context, around).await?;

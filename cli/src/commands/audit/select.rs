@@ -48,6 +48,6 @@ pub async fn add(
     };
     let patterns = list.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     let selection = repositories(registry, &patterns).await;
-    jobs.extend(selection.repositories.into_iter().map(|repository| Job::Repository { repository, tags: None }));
+    jobs.extend(selection.repositories.into_iter().map(Job::Listed));
     Ok(selection.unchecked)
 }
