@@ -3,7 +3,7 @@
 //! Owns: walking from a root to its children and configurations, within bounds; telling what is missing from what could not
 //! be asked; each object read at most once, and kept on disk by its digest. Never: judges.
 //!
-//! That an object is known by its digest says nothing about whether this repository still has it: [`Seen`] tells that apart,
+//! That an object is known by its digest says nothing about whether this repository still has it: `Seen` tells that apart,
 //! and what it does not know is asked with a HEAD.
 
 use std::collections::HashMap;
