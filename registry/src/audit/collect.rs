@@ -125,7 +125,7 @@ impl Collector {
     pub async fn image(&self, name: ImageName, root: RawManifest) -> ImageFacts {
         let descriptor = root.descriptor();
         let walk = Walk { manifests: AtomicU64::new(1), ..Walk::default() };
-        let node = self.node(&walk, &descriptor, root, 1).await;
+        let node = self.node(&walk, root, 1).await;
         let unchecked = walk.unchecked.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         let root = Entry { descriptor, node };
         ImageFacts { unchecked, ..ImageFacts::new(name, root) }
@@ -143,7 +143,7 @@ impl Collector {
             }
             let node = match self.object(&descriptor, Kind::Manifest).await {
                 Object::Bytes { media_type, bytes } => {
-                    self.node(walk, &descriptor, RawManifest::new(media_type, bytes), depth).await
+                    self.node(walk, RawManifest::new(media_type, bytes), depth).await
                 }
                 Object::Missing => Node::Missing,
                 Object::Altered { got, size } => Node::Altered { got, size },
@@ -157,7 +157,7 @@ impl Collector {
         .boxed()
     }
 
-    async fn node(&self, walk: &Walk, _descriptor: &Descriptor, raw: RawManifest, depth: usize) -> Node {
+    async fn node(&self, walk: &Walk, raw: RawManifest, depth: usize) -> Node {
         match raw.view() {
             Ok(Manifest::Index(view)) => {
                 let room = walk.room(view.manifests.len());

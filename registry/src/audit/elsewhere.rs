@@ -56,7 +56,7 @@ impl Place {
     fn candidates(&self, of: &Reference) -> Vec<Reference> {
         let paths = match &self.repository {
             Some(repository) => vec![repository.clone()],
-            None => vec![of.repository().to_owned(), format!("{}/{}", of.host(), of.repository())],
+            None => vec![of.repository().to_owned(), of.name()],
         };
         let read = paths.into_iter().filter_map(|path| format!("{}/{path}", self.host).parse::<Reference>().ok());
         // A port makes no path, and of itself there is nothing to ask.

@@ -48,39 +48,30 @@ pub(super) struct Names {
 pub(super) fn grouped(jobs: Vec<Job>) -> Vec<Place> {
     let mut places = Vec::new();
     let mut known = BTreeMap::new();
-    let mut listed = BTreeSet::new();
     for job in jobs {
+        let is_listed = matches!(job, Job::Listed(_));
         let (repository, tags, digest) = match job {
             Job::Local { repository, source, roots } => {
                 places.push(Place::Local { repository, source, roots });
                 continue;
             }
             Job::Repository { repository, tags } => (repository, tags, None),
-            Job::Listed(repository) => {
-                listed.insert((repository.host().to_owned(), repository.repository().to_owned()));
-                (repository, None, None)
-            }
+            Job::Listed(repository) => (repository, None, None),
             Job::Digest(reference) => {
                 let digest = reference.digest().cloned();
                 (reference, Some(Vec::new()), digest)
             }
         };
-        let at =
-            *known.entry((repository.host().to_owned(), repository.repository().to_owned())).or_insert_with(|| {
-                let (tags, digests) = (BTreeSet::new(), BTreeSet::new());
-                places.push(Place::Remote(Remote { repository, is_whole: false, is_listed: false, tags, digests }));
-                places.len() - 1
-            });
+        let at = *known.entry(repository.name()).or_insert_with(|| {
+            let (tags, digests) = (BTreeSet::new(), BTreeSet::new());
+            places.push(Place::Remote(Remote { repository, is_whole: false, is_listed: false, tags, digests }));
+            places.len() - 1
+        });
         if let Place::Remote(remote) = &mut places[at] {
             remote.is_whole |= tags.is_none();
+            remote.is_listed |= is_listed;
             remote.tags.extend(tags.unwrap_or_default());
             remote.digests.extend(digest);
-        }
-    }
-    for place in &mut places {
-        if let Place::Remote(remote) = place {
-            let name = (remote.repository.host().to_owned(), remote.repository.repository().to_owned());
-            remote.is_listed = listed.contains(&name);
         }
     }
     places

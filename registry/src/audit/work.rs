@@ -113,7 +113,7 @@ impl<'a> Run<'a> {
 
     async fn repository(&self, remote: Remote) {
         let Auditor { registry, options, scope, tags, .. } = self.auditor;
-        let name = format!("{}/{}", remote.repository.host(), remote.repository.repository());
+        let name = remote.repository.name();
         let names = match remote.names(registry, tags).await {
             Ok(names) => {
                 self.desk().skipped += names.skipped;

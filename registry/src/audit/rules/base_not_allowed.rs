@@ -52,7 +52,7 @@ fn named<'a>(facts: &'a ImageFacts, image: &PlatformImage<'a>) -> Option<&'a str
 fn is_allowed(patterns: &[String], name: &str) -> bool {
     match name.parse::<Reference>() {
         Ok(_) if name == "scratch" => patterns.iter().any(|pattern| pattern == name),
-        Ok(reference) => names_repository(patterns, &format!("{}/{}", reference.host(), reference.repository())),
+        Ok(reference) => names_repository(patterns, &reference.name()),
         Err(_) => false,
     }
 }
